@@ -1,0 +1,1 @@
+"""What would be right on the map: codes, shapes, files, places. Values in, values out."""
