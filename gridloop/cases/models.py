@@ -1,0 +1,126 @@
+"""What is remembered of a case: status, deadline, holder, grid and place. Everything else lives in its stage."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from gridloop.people.models import Person, Unit
+
+
+class Case(models.Model):
+    """One problem on its way through the loop (案件). Only `cases.actions` changes it; every change is an event."""
+
+    id = models.BigAutoField(primary_key=True)
+    number = models.CharField(max_length=24, unique=True)
+    """6 county digits, 8 of the day, 5 or more of the day's sequence. Gridloop's layout: the standard's could not be read."""
+    version = models.IntegerField(default=1)
+    """Counts the moves. A writer names the version it has seen; another one means that somebody was faster."""
+    state = models.CharField(max_length=16)
+    pack_release_id = models.BigIntegerField()
+    """The release of the pack under which the case was opened and stays."""
+    case_type = models.CharField(max_length=60)
+    catalog_version = models.CharField(max_length=40)
+    condition = models.CharField(max_length=60, blank=True, default="")
+    """The filing condition (立案条件) that was matched: its id in the pack."""
+    urgent = models.BooleanField(default=False)
+    source = models.CharField(max_length=24)
+    """The channel of the first report: hotline, app, grid_worker, video, sensor ..."""
+    text = models.TextField()
+    address = models.CharField(max_length=300, blank=True, default="")
+    lon = models.FloatField(null=True)
+    lat = models.FloatField(null=True)
+    region_code = models.CharField(max_length=19, blank=True, default="")
+    cell = models.BigIntegerField(null=True)
+    """The square of about 50 m in which it lies: narrows the search for duplicates."""
+    callers = models.IntegerField(default=1)
+    """How many reports told of it."""
+
+    unit = models.ForeignKey(Unit, null=True, on_delete=models.PROTECT, related_name="+")
+    """The unit that must handle it (主办)."""
+    person = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    """Who holds the present step."""
+    handled_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    """Who handed it back: never the one who checks."""
+    route = models.CharField(max_length=60, blank=True, default="")
+    why = models.JSONField(null=True)
+    """One readable sentence in both languages: why it went where it is."""
+
+    reported_at = models.DateTimeField()
+    opened_at = models.DateTimeField()
+    filed_at = models.DateTimeField(null=True)
+    dispatched_at = models.DateTimeField(null=True)
+    """When the handling clock started: the first dispatch."""
+    signed_at = models.DateTimeField(null=True)
+    handled_at = models.DateTimeField(null=True)
+    """The last hand-back: the moment at which the handling deadline is judged."""
+    closed_at = models.DateTimeField(null=True)
+    stage_at = models.DateTimeField()
+    """When the present step began."""
+    warn_at = models.DateTimeField(null=True)
+    """When 80 % of the present step's time is used; None once warned."""
+    due_at = models.DateTimeField(null=True)
+    """The present step's deadline; None while the clock stands still or nothing is due."""
+    overdue_at = models.DateTimeField(null=True)
+    """When the passed deadline was noticed and escalated; None if it was not passed in this step."""
+    handle_limit = models.CharField(max_length=24, blank=True, default="")
+    """The handling limit as ``amount clock``: ``2 work_hour``."""
+    handle_due_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True)
+    paused_left = models.FloatField(null=True)
+    """Seconds of the limit's own clock that were left when the clock was stopped (挂账)."""
+    paused_clock = models.CharField(max_length=12, blank=True, default="")
+    resume_at = models.DateTimeField(null=True)
+    paused_seconds = models.FloatField(default=0)
+
+    extensions = models.SmallIntegerField(default=0)
+    suspensions = models.SmallIntegerField(default=0)
+    returns = models.SmallIntegerField(default=0)
+    reworks = models.SmallIntegerField(default=0)
+    reopened = models.SmallIntegerField(default=0)
+    supervised = models.BooleanField(default=False)
+    asked = models.CharField(max_length=12, blank=True, default="")
+    """A request that waits for a decision: ``extend``, ``suspend`` or ``appeal``; "" if none."""
+    exempt = models.BooleanField(default=False)
+    """A granted appeal: the statistics leave the case out, its facts stay as they are."""
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["case_type", "cell"],
+                name="case_open_near",
+                condition=~models.Q(state__in=["closed", "forced_close", "not_accepted", "cancelled"]),
+            ),
+            models.Index(fields=["due_at"], name="case_due", condition=models.Q(due_at__isnull=False, overdue_at__isnull=True)),
+            models.Index(fields=["warn_at"], name="case_warn", condition=models.Q(warn_at__isnull=False)),
+            models.Index(fields=["resume_at"], name="case_resume", condition=models.Q(resume_at__isnull=False)),
+            models.Index(fields=["state", "id"], name="case_state"),
+            models.Index(fields=["unit", "state"], name="case_unit"),
+            models.Index(fields=["region_code"], name="case_region", opclasses=["varchar_pattern_ops"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class CoHandling(models.Model):
+    """A unit that helps (协办), with a clock of its own. The lead hands back only when all of these have."""
+
+    id = models.BigAutoField(primary_key=True)
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="co_handlings")
+    unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="+")
+    task = models.TextField(blank=True, default="")
+    started_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True)
+    handed_back_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["case", "unit"], name="co_handling_once")]
+
+
+class DayCounter(models.Model):
+    """The last case number given on a day."""
+
+    day = models.CharField(max_length=14, primary_key=True)
+    """County and date: ``41010420221008``."""
+    last = models.BigIntegerField(default=0)
