@@ -1,18 +1,30 @@
-"""The persons who work here, their units and posts. Residents are not here."""
+"""The persons who work here, their units and posts, how they prove who they are, and what they are told.
+
+Residents are not here: see `gridloop.registry`.
+"""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from gridloop.kernel import clock
+from gridloop.people.roles import SEPARATED
+
+
+def day_of(at: datetime) -> date:
+    """The calendar day in the district at this moment: posts begin and end with days, not with moments."""
+    return at.astimezone(ZoneInfo(getattr(settings, "GRIDLOOP_ZONE", "Asia/Shanghai"))).date()
 
 
 def _today() -> date:
-    return clock.now().date()
+    return day_of(clock.now())
 
 
 class Unit(models.Model):
@@ -38,6 +50,7 @@ class Unit(models.Model):
     """The region for which the unit works; "" = the whole district."""
     starts_on = models.DateField(default=_today)
     ends_on = models.DateField(null=True, blank=True)
+    """The last day on which it counts; None = open."""
     synthetic = models.BooleanField(default=False)
 
     def __str__(self) -> str:
@@ -63,6 +76,8 @@ class Person(AbstractBaseUser):
     name = models.CharField(max_length=60)
     is_active = models.BooleanField(default=True)
     must_change_password = models.BooleanField(default=False)
+    session_epoch = models.PositiveIntegerField(default=0, db_default=0)
+    """Raised to end every session and token of this person at once."""
     synthetic = models.BooleanField(default=False)
 
     USERNAME_FIELD = "username"
@@ -72,9 +87,20 @@ class Person(AbstractBaseUser):
     def __str__(self) -> str:
         return self.name
 
+    def get_session_auth_hash(self) -> str:
+        """What a session must still match: a new password or a raised epoch ends it."""
+        return self._epoch_hash()
+
+    def _epoch_hash(self, secret: str | bytes | None = None) -> str:
+        value = f"{self.password}:{self.session_epoch}"
+        return salted_hmac("gridloop.people.session", value, secret=secret, algorithm="sha256").hexdigest()
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        return self._epoch_hash(secret)
+
 
 class Membership(models.Model):
-    """A person's post: a role in a unit, for a region subtree, from a day to a day."""
+    """A person's post: a role in a unit, for a region subtree, from a day to a day (both included)."""
 
     id = models.BigAutoField(primary_key=True)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="memberships")
@@ -85,6 +111,88 @@ class Membership(models.Model):
     """The subtree of the grid to which the post is limited (a code prefix); "" = all that the unit has."""
     starts_on = models.DateField(default=_today)
     ends_on = models.DateField(null=True, blank=True)
+    """The last day of the post; None = open."""
 
     class Meta:
         indexes = [models.Index(fields=["unit", "role"], name="membership_unit_role")]
+        constraints = [
+            # The second wall behind `actions.give_post`, which also looks at posts that end some day.
+            models.UniqueConstraint(
+                fields=["person"],
+                condition=models.Q(role__in=sorted(SEPARATED), ends_on__isnull=True),
+                name="one_separated_administrator",
+            )
+        ]
+
+
+class SetupCode(models.Model):
+    """A one-time code with which a person sets the first (or a new) password. Only its hash is kept."""
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="setup_codes")
+    hash = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+
+class Client(models.Model):
+    """A machine that calls us: a hotline, a sensor platform, another system (接入方)."""
+
+    id = models.BigAutoField(primary_key=True)
+    code = models.CharField(max_length=40, unique=True)
+    name = models.CharField(max_length=120)
+    permissions = models.JSONField(default=list)
+    """Permission words as in `roles.ROLES`; a client has no post and sees no case by itself."""
+    per_minute = models.PositiveIntegerField(default=6000)
+    """How many requests a minute it may send."""
+    is_active = models.BooleanField(default=True)
+
+
+class Token(models.Model):
+    """A bearer token of a person or a client. Only its hash is kept; the text is shown once."""
+
+    id = models.BigAutoField(primary_key=True)
+    hash = models.CharField(max_length=64, unique=True)
+    person = models.ForeignKey(Person, null=True, blank=True, on_delete=models.CASCADE, related_name="tokens")
+    client = models.ForeignKey(Client, null=True, blank=True, on_delete=models.CASCADE, related_name="tokens")
+    epoch = models.PositiveIntegerField(default=0)
+    """The person's `session_epoch` when the token was made; another one now ends it."""
+    name = models.CharField(max_length=60, blank=True, default="")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(person__isnull=True) ^ models.Q(client__isnull=True), name="token_of_one"
+            )
+        ]
+
+
+class Throttle(models.Model):
+    """A leaky bucket of wrong tries: `level` drains with time, a try adds one. The key is a hash, not an address."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    level = models.FloatField()
+    at = models.DateTimeField()
+
+
+class Notice(models.Model):
+    """Something a person is told inside the application (消息)."""
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="notices")
+    case_id = models.BigIntegerField(null=True, blank=True)
+    """The case it is about. Cases lie above this layer, so it is a number and no foreign key."""
+    kind = models.CharField(max_length=40, blank=True, default="")
+    sentence = models.JSONField()
+    """`Sentence.both()`; never a citizen's name or phone."""
+    at = models.DateTimeField()
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["person", "-id"], name="notice_of_person"),
+            models.Index(fields=["person"], condition=models.Q(read_at__isnull=True), name="notice_unread"),
+        ]

@@ -58,3 +58,9 @@ ROLES: dict[str, Role] = {
     "system_admin": _role("系统管理员", "System administrator", "none", "operate", "manage_units", "import", "see_health"),
     "security_admin": _role("安全管理员", "Security administrator", "none", "manage_people", "end_sessions"),
 }
+
+SEPARATED = frozenset({"system_admin", "security_admin", "auditor"})
+"""The three separated administrators: one operates, one lets people in, one watches both. Nobody holds two of them."""
+
+PERMISSIONS = frozenset().union(*(role.may for role in ROLES.values()))
+"""Every permission there is."""

@@ -1,0 +1,178 @@
+"""Who works where, who is responsible, and who looks: reading people, units and posts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from gridloop.kernel import clock
+from gridloop.kernel.errors import not_found
+from gridloop.people.models import Client, Membership, Notice, Person, Unit, day_of
+from gridloop.people.roles import PERMISSIONS
+from gridloop.people.viewer import ANONYMOUS, Grant, Viewer, permissions_of
+
+_GRANTS = """
+WITH RECURSIVE post AS (
+    SELECT m.person_id, m.id, m.role, m.unit_id, coalesce(nullif(m.region_code, ''), u.region_code) AS region_code
+    FROM people_membership m JOIN people_unit u ON u.id = m.unit_id JOIN people_person p ON p.id = m.person_id
+    WHERE m.person_id = ANY(%(persons)s) AND p.is_active
+      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on >= %(day)s)
+), below (root, id) AS (
+    SELECT DISTINCT unit_id, unit_id FROM post
+    UNION
+    SELECT below.root, u.id FROM below JOIN people_unit u ON u.parent_id = below.id
+)
+SELECT post.person_id, post.role, post.unit_id, post.region_code,
+       (SELECT array_agg(below.id) FROM below WHERE below.root = post.unit_id)
+FROM post ORDER BY post.person_id, post.id
+"""
+
+_RESPONSIBLE = """
+WITH RECURSIVE request AS (
+    SELECT n, unit_id, role, region_code
+    FROM unnest(%(units)s::bigint[], %(roles)s::text[], %(regions)s::text[])
+         WITH ORDINALITY AS r(unit_id, role, region_code, n)
+), below (root, id, depth) AS (
+    SELECT DISTINCT unit_id, unit_id, 0 FROM request WHERE unit_id <> 0
+    UNION
+    SELECT below.root, u.id, below.depth + 1 FROM below JOIN people_unit u ON u.parent_id = below.id
+), reach AS (
+    SELECT root, id, depth FROM below
+    UNION ALL
+    SELECT 0, id, 0 FROM people_unit WHERE EXISTS (SELECT FROM request WHERE unit_id = 0)
+), post AS MATERIALIZED (
+    SELECT reach.root, reach.depth, m.role, m.id, m.person_id,
+           coalesce(nullif(m.region_code, ''), u.region_code) AS scope
+    FROM reach JOIN people_membership m ON m.unit_id = reach.id
+    JOIN people_unit u ON u.id = m.unit_id JOIN people_person p ON p.id = m.person_id
+    WHERE m.role = ANY(%(roles)s) AND p.is_active
+      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on >= %(day)s)
+), asked AS (  -- a region lies below every prefix of its code, so an equality join finds the scopes above it
+    SELECT n, unit_id, role, left(region_code, size) AS scope
+    FROM request, generate_series(0, length(region_code)) AS size
+)
+SELECT DISTINCT ON (n) n, person_id
+FROM asked JOIN post ON post.root = asked.unit_id AND post.role = asked.role AND post.scope = asked.scope
+ORDER BY n, length(post.scope) DESC, depth, id
+"""
+
+
+def viewers_for(person_ids: Iterable[int], at: datetime | None = None) -> dict[int, Viewer]:
+    """Each person's viewer with the posts of that day, in one query. Who is disabled or has no post may do nothing."""
+    persons = sorted(set(person_ids))
+    grants: dict[int, list[Grant]] = {person: [] for person in persons}
+    with connection.cursor() as cursor:
+        cursor.execute(_GRANTS, {"persons": persons, "day": day_of(at or clock.now())})
+        for person, role, unit, region, units in cursor.fetchall():
+            grants[person].append(Grant(role, unit, frozenset(units), region))
+    return {
+        person: Viewer("person", person, tuple(posts), permissions_of(frozenset(g.role for g in posts)))
+        for person, posts in grants.items()
+    }
+
+
+def viewer_for(person: Person | int, at: datetime | None = None) -> Viewer:
+    """The viewer of one person: the posts of that day, every unit below them, the region to which each is limited."""
+    key = person if isinstance(person, int) else person.pk
+    return viewers_for([key], at)[key]
+
+
+def viewer_of_client(client: Client) -> Viewer:
+    """The viewer of a machine: the permissions it was given, no post, no case of its own."""
+    if not client.is_active:
+        return ANONYMOUS
+    return Viewer("client", client.pk, permissions=frozenset(client.permissions) & PERMISSIONS)
+
+
+def persons_for(requests: Sequence[tuple[int, str, str]], at: datetime | None = None) -> list[int | None]:
+    """Who is responsible: for each (unit id, role, region code) the person's id, or None. One query for all.
+
+    Looked for among the posts of that role in the unit or below it (unit 0: in any unit) whose scope contains the
+    region. The deepest scope wins, then the unit nearest to the one asked for, then the oldest post; so the same
+    question always has the same answer.
+    """
+    distinct = sorted(set(requests))
+    if not distinct:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RESPONSIBLE,
+            {
+                "units": [unit for unit, _, _ in distinct],
+                "roles": [role for _, role, _ in distinct],
+                "regions": [region for _, _, region in distinct],
+                "day": day_of(at or clock.now()),
+            },
+        )
+        found = {distinct[n - 1]: person for n, person in cursor.fetchall()}
+    return [found.get(request) for request in requests]
+
+
+@dataclass(frozen=True, slots=True)
+class Vacancy:
+    """A grid that lacks somebody: how many grid leaders and grid workers are posted to exactly this grid."""
+
+    region_code: str
+    leaders: int
+    workers: int
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """The roles that are wrong: every grid has exactly one leader and at least one worker."""
+        wrong = (("grid_leader", self.leaders != 1), ("grid_worker", self.workers < 1))
+        return tuple(role for role, bad in wrong if bad)
+
+
+def vacancies(grid_codes: Iterable[str], at: datetime | None = None) -> list[Vacancy]:
+    """The grids that lack exactly one grid leader or at least one grid worker, in the order given.
+
+    The caller names the active grids (`territory` lies above this layer).
+    """
+    codes = list(grid_codes)
+    posts = Membership.objects.filter(
+        _on(day_of(at or clock.now())), role__in=("grid_leader", "grid_worker"), person__is_active=True,
+        region_code__in=codes,
+    ).values_list("region_code", "role")
+    count: dict[tuple[str, str], int] = {}
+    for region, role in posts:
+        count[region, role] = count.get((region, role), 0) + 1
+    all_grids = [Vacancy(c, count.get((c, "grid_leader"), 0), count.get((c, "grid_worker"), 0)) for c in codes]
+    return [grid for grid in all_grids if grid.lacks]
+
+
+def _on(day: object) -> Q:
+    return Q(starts_on__lte=day) & (Q(ends_on__isnull=True) | Q(ends_on__gte=day))
+
+
+def units_for(viewer: Viewer) -> QuerySet[Unit]:
+    """All units; everybody who works here may know who is responsible for what."""
+    return Unit.objects.order_by("code") if viewer.kind != "anonymous" else Unit.objects.none()
+
+
+def people_for(viewer: Viewer) -> QuerySet[Person]:
+    """The persons a viewer may look up: colleagues of the own units and below; all, for who sees the whole district."""
+    if viewer.kind == "anonymous":
+        return Person.objects.none()
+    everybody = Person.objects.order_by("username")
+    if viewer.kind == "system" or viewer.may("manage_people") or viewer.may("dispatch") or viewer.may("read_audit"):
+        return everybody
+    units = frozenset().union(*(g.unit_ids for g in viewer.grants)) if viewer.grants else frozenset()
+    return everybody.filter(Q(memberships__unit_id__in=units) | Q(id=viewer.person_id or 0)).distinct()
+
+
+def person_for(viewer: Viewer, person_id: int) -> Person:
+    """One person, or the answer that neither tells "absent" from "not yours"."""
+    person = people_for(viewer).filter(id=person_id).first()
+    if person is None:
+        raise not_found()
+    return person
+
+
+def notices_for(viewer: Viewer, *, unread_only: bool = False) -> QuerySet[Notice]:
+    """What this person was told, newest first. Nobody reads another's notices."""
+    notices = Notice.objects.filter(person_id=viewer.person_id or 0).order_by("-id")
+    return notices.filter(read_at__isnull=True) if unread_only else notices
