@@ -1,0 +1,36 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+MIGRATED = {"django_migrations", "django_content_type", "auth_permission"}
+"""Tables that the migrations fill."""
+
+
+@pytest.fixture
+def committed(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """A database in which transactions really commit: for threads, second connections and other processes.
+
+    Afterwards every table is emptied as if by replication, because the record of events refuses to be emptied.
+    """
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        yield
+        connection.rollback() if not connection.get_autocommit() else None
+        _empty_tables()
+
+
+def _empty_tables() -> None:
+    with connection.cursor() as cursor:
+        tables = [t for t in connection.introspection.table_names(cursor) if t not in MIGRATED]
+        cursor.execute(" UNION ALL ".join(f"(SELECT '{t}' FROM \"{t}\" LIMIT 1)" for t in tables))
+        filled = [row[0] for row in cursor.fetchall()]
+        cursor.execute("SET session_replication_role = replica")
+        try:
+            for table in filled:
+                cursor.execute(f'DELETE FROM "{table}"')
+        finally:
+            cursor.execute("SET session_replication_role = DEFAULT")
