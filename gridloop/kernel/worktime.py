@@ -203,8 +203,7 @@ class WorkCalendar:
         table = self._table(starts)
         while (wanted := table.workdays_through(starts) + count - 1).max() >= len(table.last_close):
             table = self._longer(table)
-        due: Moments = table.last_close[wanted]
-        return due
+        return table.last_close[wanted]
 
     # --- how much has run -----------------------------------------------------------------------------------------
 
@@ -223,7 +222,7 @@ class WorkCalendar:
         return self._ran(begin, _moments(ends), _sleepers(clocks, begin)) / _SECOND
 
     def _ran(self, starts: Moments, ends: Moments, sleeps: NDArray[np.bool_]) -> Moments:
-        ran = np.maximum(ends - starts, 0)
+        ran: Moments = np.maximum(ends - starts, 0)
         at = np.flatnonzero(sleeps & (ran > 0))
         if at.size:
             table = self._table(starts[at], ends[at])
@@ -299,6 +298,12 @@ class WorkCalendar:
 
 class _Table:
     """The office periods of whole years, laid end to end, with how much is worked until each of them ends."""
+
+    opens: Moments
+    closes: Moments
+    last_close: Moments
+    worked: Moments
+    workdays: Moments
 
     def __init__(self, calendar: WorkCalendar, first: int, last: int) -> None:
         if first < 2 or last > 9997:
