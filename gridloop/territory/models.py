@@ -57,6 +57,8 @@ class Region(Mapped):
     level = models.CharField(max_length=12)
     """A `rules.codes.Level`."""
     name_en = models.CharField(max_length=120, blank=True, default="", db_default="")
+    official_name = models.CharField(max_length=120, blank=True, default="", db_default="")
+    """The name in the statistics bureau's list, where it is longer than the one in use (…居民委员会)."""
     local_code = models.CharField(max_length=40, blank=True, default="", db_default="")
     """The code that the district's own system or a standard's layout gives it, where that differs."""
     stat_parent = models.CharField(max_length=19, blank=True, default="", db_default="")

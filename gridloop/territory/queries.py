@@ -1,0 +1,158 @@
+"""What can be seen of the map. A map of grids protects nobody's data, so these queries take no Viewer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import shapely
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from numpy.typing import ArrayLike, NDArray
+
+from gridloop.kernel import clock
+from gridloop.kernel.coordinates import Datum, from_wgs84
+from gridloop.territory.models import MapEdition, Region, UnitCell
+from gridloop.territory.rules.codes import Level, ancestors_of
+from gridloop.territory.rules.location import Codes, Locator
+
+CHECK_SECONDS = 1.0
+"""How often a process asks whether the map has a new edition: one row by primary key."""
+
+
+def today() -> date:
+    """The day in the district; first and last days of regions are counted in it."""
+    return clock.now().astimezone(ZoneInfo(getattr(settings, "GRIDLOOP_ZONE", "Asia/Shanghai"))).date()
+
+
+# --- where is a point? ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Map:
+    """One edition of the map in this process, right from one day until the next day on which it changes."""
+
+    token: UUID | None
+    since: date
+    until: date
+    regions: Locator
+    unit_cells: Locator
+
+
+_lock = threading.Lock()
+_current: _Map | None = None
+_checked_at = -1e9
+
+
+def forget_map() -> None:
+    """Look at the database before the next answer, whatever the clock says. Actions that change the map call it."""
+    global _checked_at
+    _checked_at = -1e9
+
+
+def _map() -> _Map:
+    global _current, _checked_at
+    known, day = _current, today()
+    fresh = known is not None and known.since <= day < known.until
+    if known is not None and fresh and time.monotonic() - _checked_at < CHECK_SECONDS:
+        return known
+    with _lock:
+        asked_at = time.monotonic()
+        token = MapEdition.objects.values_list("token", flat=True).first()
+        known = _current
+        if known is None or known.token != token or not known.since <= day < known.until:
+            known = _load(token, day)
+        _current, _checked_at = known, asked_at
+        return known
+
+
+def _load(token: UUID | None, day: date) -> _Map:
+    since, until = date.min, date.max
+    locators = []
+    for model in (Region, UnitCell):
+        codes, shapes = [], []
+        rows = model.objects.filter(geometry__isnull=False).values_list("code", "starts_on", "ends_on", "geometry")
+        for code, starts, ends, geometry in rows.iterator(chunk_size=2000):
+            for turn in (starts, ends):
+                if turn is not None:
+                    since, until = (max(since, turn), until) if turn <= day else (since, min(until, turn))
+            if (starts is None or starts <= day) and (ends is None or day < ends):
+                codes.append(code)
+                shapes.append(bytes(geometry))
+        locators.append(Locator(codes, shapely.from_wkb(np.array(shapes, dtype=object))))
+    return _Map(token, since, until, *locators)
+
+
+def locate(lons: ArrayLike, lats: ArrayLike) -> Codes:
+    """The code of the deepest region at each WGS-84 point, "" where none is (an array of str in the points' order).
+
+    Only regions that exist today and have a boundary count. On a border the lowest code of the deepest level wins
+    (`rules.location`). Answers follow a change of the map within a second in every process.
+    """
+    return _map().regions.locate(lons, lats)
+
+
+def locate_cells(lons: ArrayLike, lats: ArrayLike) -> Codes:
+    """The code of the unit cell (15 digits) at each WGS-84 point, "" where none is drawn."""
+    return _map().unit_cells.locate(lons, lats)
+
+
+def nearest(lons: ArrayLike, lats: ArrayLike) -> tuple[Codes, NDArray[np.float64]]:
+    """The deepest region nearest to each point and its distance in metres: for points just outside the district."""
+    return _map().regions.nearest(lons, lats)
+
+
+# --- the tree ------------------------------------------------------------------------------------------------------
+
+
+def active(on: date | None = None) -> QuerySet[Region]:
+    """The regions that exist on a day (today), in the order of their codes."""
+    day = on or today()
+    return Region.objects.filter(
+        Q(starts_on__isnull=True) | Q(starts_on__lte=day), Q(ends_on__isnull=True) | Q(ends_on__gt=day)
+    ).order_by("code")
+
+
+def subtree(code: str, *, level: Level | None = None) -> QuerySet[Region]:
+    """The active regions at and below `code` ("" = all), of one level if it is named."""
+    found = active().filter(code__startswith=code)
+    return found if level is None else found.filter(level=level)
+
+
+def names_of(codes: Sequence[str]) -> dict[str, str]:
+    """The Chinese names of regions, retired ones included, by code."""
+    return dict(Region.objects.filter(code__in=set(codes)).values_list("code", "name"))
+
+
+def managers_of(codes: Sequence[str]) -> list[str]:
+    """For each region the code of the unit that runs it: its own or its nearest ancestor's; "" = the district itself.
+
+    Counting is another matter: a region counts where its code (or its `stat_parent`) says, whoever runs it.
+    """
+    chains = [[*ancestors_of(code), code] for code in codes]
+    wanted = {c for chain in chains for c in chain}
+    by = dict(Region.objects.filter(code__in=wanted).exclude(managed_by="").values_list("code", "managed_by"))
+    return [next((by[c] for c in reversed(chain) if c in by), "") for chain in chains]
+
+
+def features(rows: QuerySet[Region] | QuerySet[UnitCell], *, datum: Datum = Datum.WGS84) -> Iterator[dict[str, Any]]:
+    """Regions or unit cells with a boundary as GeoJSON features in `datum`, with all that an import reads back."""
+    for row in rows.filter(geometry__isnull=False).iterator(chunk_size=500):
+        shape = shapely.transform(row.shape, lambda lon, lat: from_wgs84(lon, lat, datum), interleaved=False)
+        properties: dict[str, Any] = {"code": row.code, "name": row.name, "synthetic": row.synthetic}
+        if isinstance(row, Region):
+            properties |= {"level": row.level, "name_en": row.name_en, "local_code": row.local_code}
+            properties |= {"stat_parent": row.stat_parent, "managed_by": row.managed_by}
+        properties |= {
+            "starts_on": row.starts_on and row.starts_on.isoformat(),
+            "ends_on": row.ends_on and row.ends_on.isoformat(),
+            "boundary_version": row.boundary_version,
+        }
+        yield {"type": "Feature", "properties": properties, "geometry": shapely.geometry.mapping(shape)}
