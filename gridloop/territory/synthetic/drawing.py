@@ -70,7 +70,7 @@ class DrawnRegion:
 
     code: str
     name: str
-    shape: Polygon
+    shape: Any
     official_name: str = ""
     name_en: str = ""
     stat_parent: str = ""
