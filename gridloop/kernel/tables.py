@@ -148,9 +148,7 @@ class _Counted(io.RawIOBase):
 def _too_big(path: Path) -> Mistakes:
     return _refused(
         path,
-        Sentence(
-            zh=f"解压后超过 {MAX_UNPACKED >> 20} MB", en=f"it unpacks to more than {MAX_UNPACKED >> 20} MB"
-        ),
+        Sentence(zh=f"解压后超过 {MAX_UNPACKED >> 20} MB", en=f"it unpacks to more than {MAX_UNPACKED >> 20} MB"),
         Sentence(zh="分成几个文件导入", en="import it in several files"),
     )
 
@@ -233,9 +231,7 @@ def _open_csv(path: Path, stack: ExitStack) -> Table:
     if encoding.startswith("utf-16"):
         text.reconfigure(errors="replace")
     delimiter = _delimiter_of(list(islice(_lines(text, path), 60)))
-    fresh = io.TextIOWrapper(
-        _bytes_of(path, stack), encoding=encoding, errors=str(text.errors), newline=""
-    )
+    fresh = io.TextIOWrapper(_bytes_of(path, stack), encoding=encoding, errors=str(text.errors), newline="")
     records = _records(_lines(fresh, path), delimiter)
     return _table(path, records, f"csv {encoding} {delimiter!r}")
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
 from gridloop.kernel import tables
 from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.tables import Rejects, Row, open_table, write_table
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-TEXT = "编号,内容\r\n1,井盖丢了，很危险\r\n2,\"路灯, 不亮\"\r\n"
+TEXT = '编号,内容\r\n1,井盖丢了，很危险\r\n2,"路灯, 不亮"\r\n'
 
 
 def read(path: Path) -> tuple[str, list[Row]]:
@@ -26,9 +27,7 @@ def read(path: Path) -> tuple[str, list[Row]]:
         return table.form, list(table.rows)
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16", "utf-16-le", "utf-16-be"]
-)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_encoding_is_recognised_without_being_told(tmp_path: Path, encoding: str, packed: bool) -> None:
     path = tmp_path / "messages.csv"
