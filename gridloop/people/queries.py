@@ -134,7 +134,9 @@ def vacancies(grid_codes: Iterable[str], at: datetime | None = None) -> list[Vac
     """
     codes = list(grid_codes)
     posts = Membership.objects.filter(
-        _on(day_of(at or clock.now())), role__in=("grid_leader", "grid_worker"), person__is_active=True,
+        _on(day_of(at or clock.now())),
+        role__in=("grid_leader", "grid_worker"),
+        person__is_active=True,
         region_code__in=codes,
     ).values_list("region_code", "role")
     count: dict[tuple[str, str], int] = {}
@@ -176,3 +178,12 @@ def notices_for(viewer: Viewer, *, unread_only: bool = False) -> QuerySet[Notice
     """What this person was told, newest first. Nobody reads another's notices."""
     notices = Notice.objects.filter(person_id=viewer.person_id or 0).order_by("-id")
     return notices.filter(read_at__isnull=True) if unread_only else notices
+
+
+def holders_of(roles: Iterable[str], at: datetime | None = None) -> list[int]:
+    """The ids of the active persons who hold one of the roles on that day, ascending."""
+    return sorted(
+        Membership.objects.filter(_on(day_of(at or clock.now())), role__in=list(roles), person__is_active=True)
+        .values_list("person_id", flat=True)
+        .distinct()
+    )

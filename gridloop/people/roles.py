@@ -1,7 +1,8 @@
 """Roles and what each may do: one table (the first of two; tests hold the second, written by hand).
 
-Sources: the posts of GB/T 30428 systems and the grid roles as DOMAIN.md §1.4 and §3.2 collect them; the three separated administrators follow
-GB/T 22239-2019 8.1.4.2 (system, security, audit). The permissions of each role are Gridloop's design.
+Sources: the posts of digital city management systems (GB/T 30428 series) and the roles of grid governance; the three
+separated administrators follow GB/T 22239-2019 8.1.4.2 (system, security, audit). The permissions of each role are
+Gridloop's design.
 """
 
 from __future__ import annotations
@@ -24,39 +25,55 @@ class Role:
     may: frozenset[str]
 
 
-def _role(zh: str, en: str, sees: str, *may: str) -> Role:
-    return Role(Sentence(zh=zh, en=en), sees, frozenset(may))
+def _role(zh: str, en: str, sees: str, may: str) -> Role:
+    return Role(Sentence(zh=zh, en=en), sees, frozenset(may.split()))
 
 
-INTAKE = ("report", "triage", "accept", "reject_intake", "correct", "call_back")
-FILING = ("file", "refuse_filing", "close", "send_back", "force_close", "cancel")
-FIELD = ("report", "verify", "check", "hand_back", "start", "return_back", "evidence")
+INTAKE = "report triage accept reject_intake correct call_back "
+FILING = "file refuse_filing close send_back force_close cancel "
+FIELD = "report verify check hand_back start return_back evidence "
 
 ROLES: dict[str, Role] = {
-    "district_leader": _role("区领导", "District leader", "all", "supervise", "read_scores"),
-    "intake_officer": _role("受理员", "Intake officer", "all", *INTAKE, "assign_verify", "reveal_contact", "remind"),
+    "district_leader": _role("区领导", "District leader", "all", "supervise read_scores"),
+    "intake_officer": _role(
+        "受理员",
+        "Intake officer",
+        "all",
+        INTAKE + "assign_verify reveal_contact reveal_secret_contact remind",
+    ),
     "shift_lead": _role(
-        "值班长", "Shift lead", "all", *INTAKE, *FILING, "assign_verify", "assign_check", "remind", "supervise",
-        "reveal_contact", "decide_appeal", "export",
+        "值班长",
+        "Shift lead",
+        "all",
+        INTAKE + FILING + "assign_verify assign_check remind supervise reveal_contact reveal_secret_contact "
+        "decide_appeal export",
     ),
     "dispatcher": _role(
-        "派遣员", "Dispatcher", "all", "report", "dispatch", "add_co_unit", "decide_extension", "decide_suspension",
-        "suspend", "resume", "extend", "assign_check", "remind", "supervise", "correct", "export",
+        "派遣员",
+        "Dispatcher",
+        "all",
+        "report dispatch add_co_unit decide_extension decide_suspension suspend resume extend assign_check remind "
+        "supervise correct export",
     ),
     "subdistrict_operator": _role(
-        "街道操作员", "Sub-district operator", "region", *INTAKE, "dispatch", "assign", "start", "hand_back", "return_back",
-        "evidence", "remind", "reveal_contact", "ask_extension", "ask_suspension", "appeal", "assign_verify", "assign_check",
+        "街道操作员",
+        "Sub-district operator",
+        "region",
+        INTAKE + "dispatch assign start hand_back return_back evidence remind reveal_contact ask_extension "
+        "ask_suspension appeal assign_verify assign_check",
     ),
-    "grid_leader": _role("网格长", "Grid leader", "region", *FIELD, "assign", "remind"),
-    "grid_worker": _role("网格员", "Grid worker", "region", *FIELD),
+    "grid_leader": _role("网格长", "Grid leader", "region", FIELD + "assign remind"),
+    "grid_worker": _role("网格员", "Grid worker", "region", FIELD),
     "department_handler": _role(
-        "部门处置人员", "Department handler", "unit", "start", "hand_back", "co_hand_back", "return_back", "assign", "evidence",
-        "ask_extension", "ask_suspension", "appeal",
+        "部门处置人员",
+        "Department handler",
+        "unit",
+        "start hand_back co_hand_back return_back assign evidence ask_extension ask_suspension appeal",
     ),
-    "inspector": _role("督查员", "Inspector", "all", "report", "check", "evidence", "read_scores"),
-    "auditor": _role("审计管理员", "Audit administrator", "none", "read_audit", "verify_audit"),
-    "system_admin": _role("系统管理员", "System administrator", "none", "operate", "manage_units", "import", "see_health"),
-    "security_admin": _role("安全管理员", "Security administrator", "none", "manage_people", "end_sessions"),
+    "inspector": _role("督查员", "Inspector", "all", "report check evidence read_scores"),
+    "auditor": _role("审计管理员", "Audit administrator", "none", "read_audit verify_audit"),
+    "system_admin": _role("系统管理员", "System administrator", "none", "operate manage_units import see_health"),
+    "security_admin": _role("安全管理员", "Security administrator", "none", "manage_people end_sessions"),
 }
 
 SEPARATED = frozenset({"system_admin", "security_admin", "auditor"})

@@ -1,0 +1,86 @@
+"""The keys of the sealed table: a master key in the data folder, and under it one key for every subject.
+
+Both layers are AES-256-GCM with a fresh 96-bit nonce written before the ciphertext. A row that is copied out of the
+database is unreadable without the master key; destroying a subject's wrapped key makes that subject's data unreadable
+for everyone, wherever a copy of the ciphertext still lies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+_WRAP = b"gridloop/contact-key/1"
+_SEAL = b"gridloop/contact/1"
+_NONCE = 12
+_KEY = 32
+
+
+def key_file() -> Path:
+    """Where the master key lies: ``contacts.key`` in the data folder."""
+    return Path(settings.GRIDLOOP_DATA) / "contacts.key"
+
+
+@lru_cache(maxsize=1)
+def _master(path: Path) -> AESGCM:
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = _make(path)
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise PermissionError(f"others may read {path.name}: allow its owner only (chmod 600)")
+    if len(key) != _KEY:
+        raise ValueError(f"{path.name} does not hold {_KEY} bytes; restore it from the backup")
+    return AESGCM(key)
+
+
+def _make(path: Path) -> bytes:
+    """Make the master key, once, even if several processes come at the same moment: the first link wins."""
+    from gridloop.registry.models import ReporterContact
+
+    if ReporterContact.objects.filter(sealed__isnull=False).exists():
+        raise FileNotFoundError(f"{path.name} is gone and contacts are sealed with it; restore it from the backup")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mine = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    handle = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, os.urandom(_KEY))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    try:
+        os.link(mine, path)
+    except FileExistsError:
+        pass
+    finally:
+        mine.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path.read_bytes()
+
+
+def seal(name: str, phone: str) -> tuple[bytes, bytes]:
+    """A new subject key, wrapped, and name and phone sealed with it."""
+    random = os.urandom(_KEY + 2 * _NONCE)
+    key, wrap_nonce, nonce = random[:_KEY], random[_KEY : _KEY + _NONCE], random[_KEY + _NONCE :]
+    wrapped = wrap_nonce + _master(key_file()).encrypt(wrap_nonce, key, _WRAP)
+    plain = json.dumps([name, phone], ensure_ascii=False).encode()
+    # Padded to 64 bytes, so that the length of the ciphertext does not tell the length of a name.
+    plain += b" " * (-len(plain) % 64)
+    return wrapped, nonce + AESGCM(key).encrypt(nonce, plain, _SEAL)
+
+
+def unseal(wrapped: bytes, sealed: bytes) -> tuple[str, str]:
+    """Name and phone. Raises `cryptography.exceptions.InvalidTag` if a byte was changed or the key is another."""
+    key = _master(key_file()).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _WRAP)
+    name, phone = json.loads(AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _SEAL))
+    return name, phone
