@@ -1,0 +1,401 @@
+"""Which kind of case a text reports: learnt from the district's own answers, or from the catalogue's words.
+
+Two ways behind one interface. `Trained` is linear over n-grams: deterministic, quick, and every answer names the
+n-grams that decided it. `Cold` knows no example, only what the catalogue calls each kind of case. `Classifier` blends
+them kind by kind: the more examples the district has of a kind, the more the trained answer counts for it.
+
+A confidence is a probability: of the answers given with 0.9, nine in ten should be right. `assess.evaluate` measures
+whether that holds, because automatic filing depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import ahocorasick
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.optimize import minimize_scalar
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+from sklearn.svm import LinearSVC
+
+from gridloop.discover.rules.features import BLOCKS, CHUNK, Features, Floats, distinct, plain, words
+
+Matrix = npt.NDArray[np.float64]
+
+FORMAT = 1
+MOST_WEIGHTS = 24_000_000
+"""Cells of the weight matrix (float32), so that a model stays below 100 MB whatever the number of kinds."""
+FAMILIAR = 8
+"""Examples of a kind at which the trained and the cold answer count alike for it."""
+FOLDS = 4
+REASONS = 5
+RUNNERS_UP = 3
+
+
+class Kind(Protocol):
+    """What the cold start reads of a case type: `standard.queries.CaseType` has it."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def name(self) -> Any: ...
+    @property
+    def words(self) -> Sequence[str]: ...
+
+
+class Vectors(Protocol):
+    """Sentence vectors. Rows have length 1, so that a product is a cosine."""
+
+    def __call__(self, texts: Sequence[str]) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One answer. `case_type` is "" and `confidence` 0 where nothing in the text points to any kind."""
+
+    case_type: str
+    confidence: float
+    why: tuple[str, ...] = ()
+    """The words of the text that decided, or the catalogue's words nearest to it; strongest first."""
+    runners_up: tuple[tuple[str, float], ...] = ()
+
+
+NOTHING = Guess("", 0.0)
+
+
+class TooFewExamples(ValueError):
+    """Learning needs at least two kinds with two examples each."""
+
+
+def softmax(scores: Matrix) -> Matrix:
+    lifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(lifted / lifted.sum(axis=1, keepdims=True))
+
+
+class Trained:
+    """A linear model over n-grams (the mean of a plain and of a Bayes-scaled support vector machine).
+
+    The second scales each n-gram by how unevenly a kind uses it (Wang and Manning 2012). Both are linear in the same
+    features, so their mean is one matrix of weights, and a contribution of an n-gram is one product.
+    """
+
+    def __init__(
+        self, kinds: Sequence[str], counts: Sequence[int], features: Features, weights: Floats, sharpness: float
+    ) -> None:
+        self.kinds, self.counts = list(kinds), list(counts)
+        self.features, self.weights, self.sharpness = features, weights, sharpness
+        """`weights` has a row per n-gram and a last row of constants, a column per kind."""
+
+    @classmethod
+    def learn(
+        cls, texts: Sequence[str], labels: Sequence[str], groups: Sequence[Any] | None = None, *, calibrate: bool = True
+    ) -> Trained:
+        """Learn from texts and their kinds. Texts of one group (near-duplicates) stay together in calibration."""
+        return cls.learn_words([words(text) for text in texts], labels, groups, calibrate=calibrate)
+
+    @classmethod
+    def learn_words(
+        cls,
+        segmented: Sequence[list[str]],
+        labels: Sequence[str],
+        groups: Sequence[Any] | None = None,
+        *,
+        calibrate: bool = True,
+    ) -> Trained:
+        kinds, answers, counts = np.unique(
+            np.asarray(labels, dtype=object).astype(str), return_inverse=True, return_counts=True
+        )
+        if len(kinds) < 2 or np.sort(counts)[-2] < 2:
+            raise TooFewExamples(f"{len(kinds)} kinds, {len(segmented)} texts")
+        features, weights = _fit(segmented, answers, len(kinds))
+        sharpness = 2.0
+        if calibrate:
+            scores = np.full((len(segmented), len(kinds)), -1.0)
+            for train, test in folds(answers, groups):
+                present, inner = np.unique(answers[train], return_inverse=True)
+                if len(present) < 2:
+                    continue
+                some, matrix = _fit([segmented[i] for i in train], inner, len(present))
+                scores[np.ix_(test, present)] = _scores(some.matrix([segmented[i] for i in test]), matrix)
+            sharpness = _sharpness(scores, answers)
+        return cls(kinds.tolist(), counts.tolist(), features, weights, sharpness)
+
+    def table(self, segmented: Sequence[list[str]]) -> tuple[Matrix, Any]:
+        """Probability of each kind (texts x kinds), and the feature rows from which `reasons` explains."""
+        rows = self.features.matrix(segmented)
+        table = softmax(self.sharpness * _scores(rows, self.weights))
+        table[np.diff(rows.indptr) == 0] = 0.0
+        return table, rows
+
+    def reasons(
+        self, rows: Any, winners: npt.NDArray[np.int64], rivals: npt.NDArray[np.int64]
+    ) -> list[tuple[str, ...]]:
+        """For each row the n-grams that speak most for the winner against its rival (columns of `kinds`)."""
+        owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        columns = rows.indices
+        pull = rows.data * (self.weights[columns, winners[owner]] - self.weights[columns, rivals[owner]])
+        answers = []
+        for start, end in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
+            mine = pull[start:end]
+            most = min(24, end - start)
+            best = np.argpartition(-mine, most - 1)[:most] if most else np.zeros(0, np.int64)
+            best = best[np.argsort(-mine[best], kind="stable")]
+            helpful = [int(columns[start + place]) for place in best if mine[place] > 0]
+            helpful.sort(key=self.features.of_characters)  # whole words first: they are what a person reads
+            names = (self.features.name(column) for column in helpful)
+            answers.append(tuple(distinct(names, REASONS)))
+        return answers
+
+    def arrays(self) -> dict[str, Any]:
+        head = {"format": FORMAT, "kinds": self.kinds, "counts": self.counts, "sharpness": self.sharpness}
+        return {
+            "head": np.frombuffer(json.dumps(head, ensure_ascii=False).encode(), np.uint8),
+            "lexicon": np.frombuffer("\n".join(self.features.lexicon).encode(), np.uint8),
+            "keys": self.features.keys,
+            "rarity": self.features.rarity,
+            "weights": self.weights,
+        }
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, Any]) -> Trained:
+        head = json.loads(arrays["head"].tobytes())
+        if head["format"] != FORMAT:
+            raise ValueError(f"model format {head['format']}, this version reads {FORMAT}")
+        lexicon = arrays["lexicon"].tobytes().decode()
+        features = Features(lexicon.split("\n") if lexicon else [], arrays["keys"], arrays["rarity"])
+        if arrays["weights"].shape != (len(features) + 1, len(head["kinds"])):
+            raise ValueError("the model's weights do not fit its vocabulary")
+        return cls(head["kinds"], head["counts"], features, arrays["weights"], float(head["sharpness"]))
+
+
+def folds(
+    answers: npt.NDArray[np.int64], groups: Sequence[Any] | None, number: int = FOLDS, seed: int = 0
+) -> list[Any]:
+    """Train and test positions, kinds spread evenly and no group on both sides. Deterministic."""
+    owners = np.arange(len(answers)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    number = min(number, len(np.unique(owners)))
+    if np.bincount(answers).max() < number:
+        return list(GroupKFold(number).split(answers, answers, owners))
+    splitter = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a kind with fewer examples than folds is expected here
+        return list(splitter.split(answers, answers, owners))
+
+
+def _fit(segmented: Sequence[list[str]], answers: npt.NDArray[np.int64], kinds: int) -> tuple[Features, Floats]:
+    features = Features.learn(segmented, at_most=MOST_WEIGHTS // max(kinds, 2))
+    rows = features.matrix(segmented)
+    weights = np.zeros((len(features) + 1, kinds), np.float32)
+    for kind in range(kinds):
+        mine = answers == kind
+        plain_machine = LinearSVC(C=1.0, random_state=0).fit(rows, mine)
+        inside = np.asarray(rows[mine].sum(axis=0)).ravel() + 0.01
+        outside = np.asarray(rows[~mine].sum(axis=0)).ravel() + 0.01
+        uneven = np.abs(np.log((inside / inside.sum()) / (outside / outside.sum()))).astype(np.float32)
+        scaled_machine = LinearSVC(C=0.3, random_state=0).fit(rows @ sparse.diags(uneven), mine)
+        weights[:-1, kind] = (plain_machine.coef_[0] + scaled_machine.coef_[0] * uneven) / 2
+        weights[-1, kind] = (plain_machine.intercept_[0] + scaled_machine.intercept_[0]) / 2
+    return features, weights
+
+
+def _scores(rows: Any, weights: Floats) -> Matrix:
+    return np.asarray(rows @ weights[:-1] + weights[-1], dtype=np.float64)
+
+
+def _sharpness(scores: Matrix, answers: npt.NDArray[np.int64]) -> float:
+    """The factor before the softmax under which unseen answers are likeliest (temperature scaling)."""
+    places = np.arange(len(answers))
+
+    def surprise(log_factor: float) -> float:
+        return -float(np.log(softmax(np.exp(log_factor) * scores)[places, answers] + 1e-12).mean())
+
+    return float(np.exp(minimize_scalar(surprise, bounds=(-2.0, 4.0), method="bounded").x))
+
+
+class Cold:
+    """What the catalogue's own words say, for kinds of which the district has no examples yet.
+
+    A kind gains by each of its words that occurs in the text (longest match, rarer words more), and a little by
+    pairs of characters shared with its name. Where words give no sure answer and sentence vectors are at hand, the
+    nearest kind by meaning gains too, for at most `budget` texts of a batch: a vector costs 14 ms, a word nothing.
+    """
+
+    SHARPNESS = 3.0
+    NOTHING = 0.55
+    """Strength of "none of them": below it an answer is worth less than a coin."""
+    SURE = 0.6
+    BY_MEANING = 0.35
+
+    def __init__(self, kinds: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> None:
+        known = list(kinds)
+        self.kinds = [kind.key for kind in known]
+        self.vectors, self.budget = vectors, budget
+        self._called = [_called(kind) for kind in known]
+        self._meanings: Floats | None = None
+        holders: dict[str, list[int]] = {}
+        for place, called in enumerate(self._called):
+            for word in called:
+                holders.setdefault(word, []).append(place)
+        self._finder = ahocorasick.Automaton()
+        for word, places in holders.items():
+            rarity = np.log((1 + len(known)) / len(places)) / np.log(1 + len(known))
+            length = 1.0 if _latin(word) else min(len(word), 4) / 3
+            self._finder.add_word(word, (word, tuple(places), float(rarity * length)))
+        self._finder.make_automaton()
+        self._features = Features.learn(
+            [[part for word in called for part in words(word)] for called in self._called], at_most=500_000, seen=1
+        )
+        self._shapes = self._features.matrix(
+            [[part for word in called for part in words(word)] for called in self._called]
+        ).T.tocsr()
+
+    def table(self, texts: Sequence[str], segmented: Sequence[list[str]]) -> tuple[Matrix, list[tuple[str, ...]]]:
+        """Probability of each kind (texts x kinds; a row may sum to less than 1), and the deciding words."""
+        strength = np.asarray((self._features.matrix(segmented) @ self._shapes).todense(), dtype=np.float64) / BLOCKS
+        found = [self._found(text) for text in texts]
+        for row, hits in enumerate(found):
+            for _, places, worth in hits:
+                strength[row, list(places)] += worth
+        table = self._share(strength)
+        reasons = [tuple(distinct((w for w, _, _ in sorted(hits, key=lambda hit: -hit[2])), REASONS)) for hits in found]
+        if self.vectors is not None and self.budget and self.kinds:
+            unsure = np.flatnonzero(table.max(axis=1) < self.SURE)[: self.budget]
+            if len(unsure):
+                near = self._near([texts[row] for row in unsure])
+                table[unsure] = self._share(strength[unsure] + self.BY_MEANING * near)
+                for row, best in zip(unsure, near.argmax(axis=1), strict=True):
+                    reasons[row] = (*reasons[row], self._called[best][0])
+        return table, reasons
+
+    def _share(self, strength: Matrix) -> Matrix:
+        lifted = np.exp(self.SHARPNESS * strength)
+        shares = lifted / (lifted.sum(axis=1, keepdims=True) + np.exp(self.SHARPNESS * self.NOTHING) * 2)
+        return np.asarray(np.where(strength > 0, shares, 0.0))
+
+    def _near(self, texts: Sequence[str]) -> Matrix:
+        """How far each kind is nearer in meaning than the others, in standard deviations."""
+        assert self.vectors is not None
+        if self._meanings is None:
+            self._meanings = self.vectors(["，".join(called[:12]) for called in self._called])
+        likeness = (self.vectors(texts) @ self._meanings.T).astype(np.float64)
+        middle, spread = likeness.mean(axis=1, keepdims=True), likeness.std(axis=1, keepdims=True)
+        return np.asarray((likeness - middle) / np.maximum(spread, 1e-6))
+
+    def _found(self, text: str) -> list[tuple[str, tuple[int, ...], float]]:
+        if not len(self._finder):
+            return []
+        line = plain(text)
+        hits = {}
+        for end, hit in self._finder.iter_long(line):
+            word = hit[0]
+            begin = end - len(word) + 1
+            whole = not _latin(word) or not (line[begin - 1 : begin].isalnum() or line[end + 1 : end + 2].isalnum())
+            if whole:
+                hits[word] = hit
+        return list(hits.values())
+
+
+def _latin(word: str) -> bool:
+    return word.isascii()
+
+
+def _called(kind: Kind) -> list[str]:
+    """The name in each language and the words of a kind, name first, each once."""
+    names = (
+        [str(getattr(kind.name, language, "")) for language in ("zh", "en")]
+        if not isinstance(kind.name, str)
+        else [kind.name]
+    )
+    return list(dict.fromkeys(word for word in (plain(one).strip() for one in (*names, *kind.words)) if word))
+
+
+class Classifier:
+    """The district's classifier: catalogue words from the first day, its own answers as they come in."""
+
+    def __init__(self, *, cold: Cold | None = None, trained: Trained | None = None) -> None:
+        self._cold, self._trained = cold, trained
+        self.kinds = list(dict.fromkeys([*(trained.kinds if trained else ()), *(cold.kinds if cold else ())]))
+        places = {kind: place for place, kind in enumerate(self.kinds)}
+        self._trained_at = np.array([places[kind] for kind in trained.kinds] if trained else [], dtype=np.int64)
+        self._cold_at = np.array([places[kind] for kind in cold.kinds] if cold else [], dtype=np.int64)
+        self._trust = np.zeros(len(self.kinds))
+        if trained:
+            examples = np.array(trained.counts, dtype=np.float64)
+            self._trust[self._trained_at] = examples / (examples + FAMILIAR) if cold else 1.0
+
+    @classmethod
+    def cold(cls, case_types: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> Classifier:
+        """A classifier that knows only the catalogue. `budget`: texts of one batch that may cost a sentence vector."""
+        return cls(cold=Cold(case_types, vectors=vectors, budget=budget))
+
+    @classmethod
+    def train(cls, texts: Sequence[str], labels: Sequence[str], groups: Sequence[Any] | None = None) -> Classifier:
+        """A classifier that knows only examples."""
+        return cls(trained=Trained.learn(texts, labels, groups))
+
+    def with_cold(self, case_types: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> Classifier:
+        """The same training, and the catalogue's words for kinds that have few examples or none."""
+        return Classifier(cold=Cold(case_types, vectors=vectors, budget=budget), trained=self._trained)
+
+    def guess(self, texts: Sequence[str]) -> list[Guess]:
+        """One guess per text, in order. The same text always gets the same answer, alone or in a batch."""
+        answers: list[Guess] = []
+        for start in range(0, len(texts), CHUNK):
+            answers += self._guess(texts[start : start + CHUNK])
+        return answers
+
+    def _guess(self, texts: Sequence[str]) -> list[Guess]:
+        if len(self.kinds) == 0:
+            return [NOTHING] * len(texts)
+        segmented = [words(text) for text in texts]
+        table = np.zeros((len(texts), len(self.kinds)))
+        learnt = cold = None
+        if self._trained:
+            learnt, rows = self._trained.table(segmented)
+            table[:, self._trained_at] = learnt * self._trust[self._trained_at]
+        cold_reasons: list[tuple[str, ...]] = [()] * len(texts)
+        if self._cold and self._trust.min() < 0.95:
+            cold, cold_reasons = self._cold.table(texts, segmented)
+            table[:, self._cold_at] += cold * (1 - self._trust[self._cold_at])
+        table /= np.maximum(table.sum(axis=1, keepdims=True), 1.0)
+        order = np.argsort(-table, axis=1, kind="stable")[:, : RUNNERS_UP + 1]
+        best = table[np.arange(len(texts))[:, None], order]
+        reasons = cold_reasons
+        if self._trained and learnt is not None and len(self._trained.kinds) > 1:
+            leaders = np.argsort(-learnt, axis=1, kind="stable")[:, :2]
+            own = self._trained.reasons(rows, leaders[:, 0], leaders[:, 1])
+            agree = self._trained_at[leaders[:, 0]] == order[:, 0]
+            reasons = [mine if same else other for mine, same, other in zip(own, agree, cold_reasons, strict=True)]
+        return [
+            Guess(
+                self.kinds[row[0]],
+                round(float(sure[0]), 4),
+                why,
+                tuple(
+                    (self.kinds[k], round(float(p), 4)) for k, p in zip(row[1:], sure[1:], strict=True) if p >= 0.001
+                ),
+            )
+            if sure[0] > 0
+            else NOTHING
+            for row, sure, why in zip(order, best, reasons, strict=True)
+        ]
+
+    def save(self, path: str | Path) -> None:
+        """Write what was learnt as a plain array file. The catalogue is not part of it; `with_cold` adds it."""
+        if self._trained is None:
+            raise ValueError("a classifier that was not trained has nothing to save")
+        with Path(path).open("wb") as file:
+            np.savez(file, **self._trained.arrays())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Classifier:
+        """Read what `save` wrote. The file holds numbers and text only; nothing in it is ever run."""
+        with np.load(path, allow_pickle=False) as file:
+            return cls(trained=Trained.read(file))
