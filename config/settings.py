@@ -1,35 +1,26 @@
-"""Settings of one deployment, all from the environment; nothing in gridloop imports this file."""
+"""Settings of one deployment, all from the environment (`environment.py` has the table); no code of the product imports
+this file."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-GRIDLOOP_DATA = Path(os.environ.get("GRIDLOOP_DATA", BASE_DIR / "var"))
+from django.utils.functional import SimpleLazyObject
 
+from config import environment
+from gridloop.kernel import logs
+from gridloop.kernel.postgres import Cluster
 
-def _database(url: str) -> dict[str, object]:
-    parts = urlsplit(url)
-    query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or query.pop("user", "")),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or query.pop("host", ""),
-        "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": 600,
-        "CONN_HEALTH_CHECKS": True,
-    }
+_values = environment.read(os.environ)
+globals().update({name: value for name, value in _values.items() if name.startswith("GRIDLOOP_")})
+GRIDLOOP_DATA = _values["GRIDLOOP_DATA"]
 
-
-DATABASES = {"default": _database(os.environ.get("DATABASE_URL", "postgresql:///gridloop"))}
-SECRET_KEY = os.environ.get("GRIDLOOP_SECRET_KEY") or secrets.token_urlsafe(48)
-DEBUG = False
-ALLOWED_HOSTS = os.environ.get("GRIDLOOP_HOSTS", "localhost,127.0.0.1,testserver").split(",")
+EMBEDDED = not _values["DATABASE_URL"]
+DATABASES = {"default": environment.database(_values["DATABASE_URL"] or Cluster(GRIDLOOP_DATA).url())}
+# Read, or made, when it is first needed: looking at the settings must not write anything.
+SECRET_KEY = _values["GRIDLOOP_SECRET_KEY"] or SimpleLazyObject(lambda: environment.secret_key(GRIDLOOP_DATA))
+DEBUG = _values["GRIDLOOP_DEBUG"]
+ALLOWED_HOSTS = _values["GRIDLOOP_HOSTS"]
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
@@ -57,6 +48,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "gridloop.people.sessions.SessionLimits",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -67,19 +59,22 @@ TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["gridloop.people.passwords.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": int(os.environ.get("GRIDLOOP_PASSWORD_LENGTH", "12"))},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
-        "OPTIONS": {"user_attributes": ("username", "name")},
-    },
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {"user_attributes": ("username", "name")}),
+        ("MinimumLengthValidator", {"min_length": 12}),
+        ("CommonPasswordValidator", {}),
+    )
 ]
-HTTPS = os.environ.get("GRIDLOOP_HTTPS", "") == "1"
-SESSION_COOKIE_AGE = 12 * 3600
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+
+# Browsers are told to be strict.
+SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _values["GRIDLOOP_HTTPS"]
+SECURE_HSTS_SECONDS = 31_536_000 if _values["GRIDLOOP_HTTPS"] else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _values["GRIDLOOP_BEHIND_PROXY"] else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING = logs.configuration(_values["GRIDLOOP_LOG_LEVEL"])
