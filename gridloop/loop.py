@@ -2,9 +2,65 @@
 
 from __future__ import annotations
 
-from gridloop.kernel import events
+from collections.abc import Callable, Mapping, Sequence
+
+from gridloop.cases import events as case
+from gridloop.discover import events as report
+from gridloop.discover.reactions import triage
+from gridloop.dispatch.reactions import climb, route, warn, watch_the_clock
+from gridloop.evaluate.reactions import note
+from gridloop.feedback import events as callback
+from gridloop.feedback.reactions import ask
+from gridloop.handle import events as evidence
+from gridloop.handle.reactions import make_copies
+from gridloop.kernel import events, jobs
+from gridloop.kernel.events import Happened, Reaction
+
+REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
+    # discover: 发现
+    report.ReportReceived: [triage],
+    # dispatch: 派遣
+    case.CaseOpened: [route, note],
+    case.CaseFiled: [route, note],
+    case.DeadlineNear: [warn],
+    case.DeadlinePassed: [climb, note],
+    # handle: 处置
+    evidence.EvidenceAdded: [make_copies],
+    # feed back: 反馈
+    case.CaseClosed: [ask, note],
+    callback.ReporterAsked: [note],
+    callback.ReporterAnswered: [note],
+    # evaluate: 评价
+    case.CaseDispatched: [note],
+    case.CaseSigned: [note],
+    case.CaseReturned: [note],
+    case.CaseHandedBack: [note],
+    case.CheckFailed: [note],
+    case.CaseSentBack: [note],
+    case.CaseReopened: [note],
+    case.CaseExtended: [note],
+    case.CaseSuspended: [note],
+    case.CaseResumed: [note],
+    case.CaseForceClosed: [note],
+    case.CaseCancelled: [note],
+    case.CaseRejected: [note],
+    case.CaseRefuted: [note],
+    case.FilingRefused: [note],
+    case.CaseCorrected: [note],
+    case.AppealDecided: [note],
+}
+
+ONE_AT_A_TIME: Sequence[Reaction] = [
+    triage,  # a report must see the cases that the reports before it opened
+]
+
+TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
+    "* * * * *": [watch_the_clock],
+}
+"""Cron line -> what to do then."""
 
 
 def wire() -> None:
-    """Subscribe every reaction of the loop. Called once when the product starts."""
-    events.subscribe({})
+    """Subscribe every reaction and timer of the loop. Called once when the product starts."""
+    events.subscribe(REACTIONS, one_at_a_time=ONE_AT_A_TIME)
+    jobs.schedule(TIMERS)

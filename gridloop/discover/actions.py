@@ -18,15 +18,23 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
-from gridloop.discover.events import ReportReceived
-from gridloop.discover.models import Report
+from gridloop.cases.actions import Move, NewCase, move_cases, open_cases
+from gridloop.cases.queries import cases_for, open_near
+from gridloop.cases.workflow import ENDS
+from gridloop.discover import queries as discover_queries
+from gridloop.discover.events import ReportJoined, ReportPutToTriage, ReportReceived, ReportRefused
+from gridloop.discover.models import Lesson, Report
+from gridloop.discover.rules import duplicates
 from gridloop.kernel import clock, coordinates
-from gridloop.kernel.bulk import insert_rows
+from gridloop.kernel.bulk import insert_rows, update_rows
 from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
-from gridloop.people.viewer import Viewer
+from gridloop.people.viewer import SYSTEM, Viewer
 from gridloop.registry.actions import NewContact, remember_contacts
+from gridloop.standard import queries as standard_queries
+from gridloop.standard.rules.standard import CaseType, Standard
+from gridloop.territory import queries as territory
 
 MAX_TEXT = 20_000
 MAX_KEY = 200
@@ -218,6 +226,324 @@ def _attach_contacts(
     if not named:
         return
     ids = remember_contacts([contact for _, contact in named], at=at)
-    from gridloop.kernel.bulk import update_rows
-
     update_rows([Report(id=pk, contact_id=c) for (pk, _), c in zip(named, ids, strict=True)], ["contact_id"])
+
+
+# --- triage ------------------------------------------------------------------------------------------------------
+
+PUBLIC = frozenset({"hotline", "app", "web", "wechat", "sms"})
+"""Channels of residents: what comes by them may have to be verified (核实) before it is filed."""
+
+
+@dataclass(slots=True)
+class _Opinion:
+    """What the machine thinks of one report."""
+
+    report: Report
+    case_type: CaseType | None = None
+    confidence: float = 0.0
+    words: tuple[str, ...] = ()
+    runners_up: tuple[tuple[str, float], ...] = ()
+    lon: float | None = None
+    lat: float | None = None
+    region_code: str = ""
+    place: str = ""
+    doubts: list[str] = field(default_factory=list)
+    match: int | None = None
+    """The open case that it joins."""
+    like: int | None = None
+    """The report of this batch whose case it joins."""
+    similar: float = 0.0
+
+    def stored(self) -> dict[str, Any]:
+        """The form in which it is kept with the report."""
+        types = [(self.case_type.key if self.case_type else "", self.confidence), *self.runners_up]
+        return {
+            "types": [[key, round(p, 4)] for key, p in types if key],
+            "words": list(self.words),
+            "region": self.region_code,
+            "place": self.place,
+            "doubts": self.doubts,
+            "similar_to": self.match,
+        }
+
+
+DOUBTS: dict[str, Sentence] = {
+    "type": Sentence(zh="类型不确定", en="the type is not sure"),
+    "no_type": Sentence(zh="看不出类型", en="nothing says what it is about"),
+    "place": Sentence(zh="地点不确定", en="the place is not sure"),
+    "no_place": Sentence(zh="没有地点", en="no place is given"),
+    "outside": Sentence(zh="地点在辖区外", en="the place lies outside the district"),
+}
+
+
+def triage_reports(report_ids: Sequence[int], *, at: datetime | None = None) -> int:
+    """Decide what becomes of waiting reports; returns how many were decided. Nothing is dropped.
+
+    A report of which type and place are sure opens a case, or joins the open case of the same problem. Any other goes
+    to the list of a person, with the guess and the doubts.
+    """
+    now = at or clock.now()
+    with transaction.atomic():
+        waiting = Report.objects.filter(id__in=report_ids, state=Report.State.WAITING)
+        opinions = [_Opinion(report) for report in waiting.select_for_update().order_by("id")]
+        if not opinions:
+            return 0
+        standard = standard_queries.current()
+        _guess_types(opinions, standard)
+        _find_places(opinions)
+        for opinion in opinions:
+            if opinion.case_type is not None and opinion.confidence < opinion.case_type.automatic_filing_confidence:
+                opinion.doubts.append("type")
+        sure = [o for o in opinions if not o.doubts]
+        _find_duplicates(sure, now)
+        _open_and_join(sure, SYSTEM, now)
+        for opinion in opinions:
+            opinion.report.guess = opinion.stored()
+            if opinion.doubts:
+                opinion.report.state = Report.State.TRIAGE
+        update_rows([o.report for o in opinions], ["state", "guess", "case_id", "settled_at"])
+        publish(
+            [
+                ReportPutToTriage(
+                    subject=f"report:{o.report.id}", actor=SYSTEM.actor, at=now, doubts=tuple(o.doubts)
+                )
+                for o in opinions
+                if o.doubts
+            ]
+        )
+    return len(opinions)
+
+
+def _guess_types(opinions: Sequence[_Opinion], standard: Standard) -> None:
+    unknown = []
+    for opinion in opinions:
+        named = standard.case_types.get(opinion.report.case_type)
+        if named is not None:
+            opinion.case_type, opinion.confidence = named, 1.0
+        else:
+            unknown.append(opinion)
+    if not unknown:
+        return
+    guesses = discover_queries.classifier().guess([_said(o.report) for o in unknown])
+    for opinion, guess in zip(unknown, guesses, strict=True):
+        opinion.case_type = standard.case_types.get(guess.case_type)
+        opinion.confidence, opinion.words, opinion.runners_up = guess.confidence, guess.why, guess.runners_up
+        if opinion.case_type is None:
+            opinion.doubts.append("no_type")
+
+
+def _said(report: Report) -> str:
+    return f"{report.title}。{report.text}" if report.title else report.text
+
+
+def _find_places(opinions: Sequence[_Opinion]) -> None:
+    """From coordinates where there are any; else from the names in the address or the text."""
+    pointed = [o for o in opinions if o.report.lon is not None and o.report.lat is not None]
+    if pointed:
+        codes = territory.locate([o.report.lon for o in pointed], [o.report.lat for o in pointed])
+        for opinion, code in zip(pointed, codes, strict=True):
+            opinion.lon, opinion.lat, opinion.region_code = opinion.report.lon, opinion.report.lat, str(code)
+            if not opinion.region_code:
+                opinion.doubts.append("outside")
+    named = [o for o in opinions if o.report.lon is None]
+    if not named:
+        return
+    gazetteer = discover_queries.gazetteer()
+    found = gazetteer.find([f"{o.report.address}，{_said(o.report)}" if o.report.address else _said(o.report) for o in named])
+    for opinion, place in zip(named, found, strict=True):
+        if place is None:
+            opinion.doubts.append("no_place")
+            continue
+        opinion.lon, opinion.lat, opinion.region_code, opinion.place = place.lon, place.lat, place.region_code, place.name
+        if not place.sure:
+            opinion.doubts.append("place")
+
+
+def _find_duplicates(opinions: Sequence[_Opinion], now: datetime) -> None:
+    """Match each report with an open case, or with an earlier report of the batch, that tells of the same problem."""
+    placed = [o for o in opinions if o.lon is not None and o.lat is not None and o.case_type is not None]
+    if not placed:
+        return
+    rules_by_type = {o.case_type.key: o.case_type.duplicate for o in placed if o.case_type is not None}
+    longest = max(rule.hours for rule in rules_by_type.values())
+    since = min(o.report.reported_at for o in placed) - timedelta(hours=longest)
+    near = open_near(
+        [(o.case_type.key, o.lon, o.lat, rules_by_type[o.case_type.key].meters) for o in placed if o.case_type and o.lon is not None and o.lat is not None],
+        since=since,
+    )
+    candidates = [
+        duplicates.Seen(key=c.id, case_type=c.case_type, lon=c.lon or 0.0, lat=c.lat or 0.0, at=c.reported_at, text=c.text)
+        for c in near
+    ]
+    new = [
+        duplicates.Seen(key=o.report.id, case_type=o.case_type.key if o.case_type else "", lon=o.lon or 0.0, lat=o.lat or 0.0, at=o.report.reported_at, text=_said(o.report))
+        for o in placed
+    ]
+    for opinion, match in zip(placed, duplicates.find(new, candidates, rules_by_type), strict=True):
+        if match is None:
+            continue
+        if match.new:
+            opinion.like = match.key
+        else:
+            opinion.match = match.key
+        opinion.similar = match.similarity
+
+
+def _open_and_join(opinions: Sequence[_Opinion], viewer: Viewer, now: datetime) -> None:
+    """Open a case for each new problem and join the other reports to theirs; marks the reports, does not store them."""
+    first = [o for o in opinions if o.match is None and o.like is None]
+    new = [_new_case(o) for o in first]
+    cases = open_cases(new, viewer=viewer, at=now)
+    case_of = {o.report.id: case.id for o, case in zip(first, cases, strict=True)}
+    for opinion, case in zip(first, cases, strict=True):
+        opinion.report.state, opinion.report.case_id, opinion.report.settled_at = Report.State.OPENED, case.id, now
+    joined = [o for o in opinions if o.match is not None or o.like is not None]
+    told: dict[int, list[_Opinion]] = {}
+    for opinion in joined:
+        case_id = opinion.match if opinion.match is not None else case_of[opinion.like or 0]
+        told.setdefault(case_id, []).append(opinion)
+        opinion.report.state, opinion.report.case_id, opinion.report.settled_at = Report.State.JOINED, case_id, now
+    move_cases(
+        [
+            Move(case_id=case_id, verb="join", callers=len(group), reports=tuple(o.report.id for o in group))
+            for case_id, group in sorted(told.items())
+        ],
+        viewer=SYSTEM,
+        at=now,
+    )
+    publish(
+        [
+            ReportJoined(
+                subject=f"report:{o.report.id}", actor=viewer.actor, at=now, case=case_id,
+                why={"similarity": round(o.similar, 3)},
+            )
+            for case_id, group in told.items()
+            for o in group
+        ]
+    )  # fmt: skip
+
+
+def _new_case(opinion: _Opinion) -> NewCase:
+    report, case_type = opinion.report, opinion.case_type
+    assert case_type is not None, "a report without a type is on the list for a person"
+    if case_type.verify_public_reports and report.channel in PUBLIC:
+        state = "pending_verify"
+    elif case_type.automatic_filing:
+        state = "pending_dispatch"
+    else:
+        state = "pending_filing"
+    return NewCase(
+        case_type=case_type.key,
+        state=state,
+        source=report.channel,
+        text=_said(report),
+        address=report.address or opinion.place,
+        lon=opinion.lon,
+        lat=opinion.lat,
+        region_code=opinion.region_code,
+        urgent=report.urgent,
+        reported_at=report.reported_at,
+        due_at=report.due_at,
+        reports=(report.id,),
+        why=_why_this_type(opinion),
+    )
+
+
+def _why_this_type(opinion: _Opinion) -> Sentence | None:
+    if opinion.case_type is None:
+        return None
+    name, words = opinion.case_type.name, opinion.words
+    if not words:
+        return Sentence(zh=f"来源指明是“{name.zh}”", en=f"the source says that it is “{name.en}”")
+    return Sentence(
+        zh=f"从“{'、'.join(words)}”判断为“{name.zh}”（把握{opinion.confidence:.0%}）",
+        en=f"taken for “{name.en}” because of “{', '.join(words)}” ({opinion.confidence:.0%} sure)",
+    )
+
+
+# --- a person settles what was not sure ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A person's decision about a report on the triage list."""
+
+    report_id: int
+    case_type: str = ""
+    """The right type; "" = the machine's guess was right."""
+    lon: float | None = None
+    lat: float | None = None
+    region_code: str = ""
+    case_id: int | None = None
+    """The open case that it joins; None = it opens one."""
+    refuse: str = ""
+    """The reason why it is no case; "" = it is one."""
+
+
+def settle_reports(answers: Sequence[Answer], *, viewer: Viewer, at: datetime | None = None) -> list[Report]:
+    """Carry out a person's decisions about reports on the triage list, all or none. Each is a lesson for the classifier."""
+    viewer.need("triage")
+    now = at or clock.now()
+    with transaction.atomic():
+        ids = [a.report_id for a in answers]
+        rows = Report.objects.filter(id__in=ids, state=Report.State.TRIAGE).select_for_update().order_by("id")
+        reports = {r.id: r for r in rows}
+        standard = standard_queries.current()
+        mistakes: list[Mistake] = []
+        opinions: list[_Opinion] = []
+        refused: list[tuple[Report, str]] = []
+        lessons: list[Lesson] = []
+        for n, answer in enumerate(answers):
+            report = reports.get(answer.report_id)
+            if report is None:
+                mistakes.append(_settle_mistake(n, "report_id", "不在待甄别列表中", "is not on the triage list"))
+                continue
+            if answer.refuse:
+                report.state, report.settled_at = Report.State.REFUSED, now
+                refused.append((report, answer.refuse))
+                continue
+            guess = report.guess or {}
+            best = guess["types"][0][0] if guess.get("types") else ""
+            case_type = standard.case_types.get(answer.case_type or best)
+            lon = answer.lon if answer.lon is not None else report.lon
+            lat = answer.lat if answer.lat is not None else report.lat
+            region = answer.region_code or guess.get("region", "")
+            if lon is not None and lat is not None and not answer.region_code:
+                region = str(territory.locate([lon], [lat])[0]) or region
+            if case_type is None:
+                mistakes.append(_settle_mistake(n, "case_type", "没有这个类型", "there is no such type"))
+            elif not region and answer.case_id is None:
+                mistakes.append(_settle_mistake(n, "region_code", "请标出地点", "say where it is"))
+            else:
+                opinions.append(
+                    _Opinion(
+                        report, case_type, 1.0, lon=lon, lat=lat, region_code=region,
+                        place=guess.get("place", ""), match=answer.case_id,
+                    )
+                )  # fmt: skip
+                lessons.append(
+                    Lesson(report=report, case_type=case_type.key, guessed=best, by=viewer.actor, at=now)
+                )
+        joined = {o.match for o in opinions if o.match is not None}
+        missing = joined - set(cases_for(viewer).filter(id__in=joined).exclude(state__in=ENDS).values_list("id", flat=True))
+        for n, answer in enumerate(answers):
+            if answer.case_id in missing:
+                mistakes.append(_settle_mistake(n, "case_id", "没有这个未结案件", "there is no such open case"))
+        if mistakes:
+            raise Mistakes(mistakes)
+        _open_and_join(opinions, viewer, now)
+        update_rows(list(reports.values()), ["state", "case_id", "settled_at"])
+        insert_rows(lessons)
+        publish(
+            [
+                ReportRefused(subject=f"report:{r.id}", actor=viewer.actor, at=now, reason=reason)
+                for r, reason in refused
+            ]
+        )
+    return [reports[i] for i in ids]
+
+
+def _settle_mistake(n: int, name: str, zh: str, en: str) -> Mistake:
+    instead = Sentence(zh="重新打开列表后再选", en="open the list again and choose anew")
+    return Mistake(f"answers[{n}].{name}", Sentence(zh=zh, en=en), instead)

@@ -1,0 +1,729 @@
+"""The only place where a case changes. Every function takes a sequence and is one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+
+from gridloop.cases import events as e
+from gridloop.cases import rules
+from gridloop.cases.models import Case, CoHandling, DayCounter
+from gridloop.cases.queries import cases_for
+from gridloop.cases.rules import Move
+from gridloop.cases.workflow import STAGES, STATES, VERBS, WITH_UNIT, Step, allowed, step_for
+from gridloop.kernel import clock
+from gridloop.kernel.bulk import insert_rows, update_rows
+from gridloop.kernel.errors import Mistake, Mistakes, Refused, not_found
+from gridloop.kernel.events import publish
+from gridloop.kernel.language import Sentence
+from gridloop.kernel.models import Event
+from gridloop.kernel.worktime import Clock, Limit
+from gridloop.people.models import Membership
+from gridloop.people.viewer import SYSTEM, Viewer
+from gridloop.standard import queries as standard_queries
+from gridloop.standard.rules.standard import CaseType, Standard
+
+WARN_SHARE = 0.8
+"""Yellow from 80 % of a limit, red from 100 % (traffic light of a real system, DOMAIN.md §1.4)."""
+PROMISED = "promised"
+"""`Case.handle_limit` of a case whose deadline its source fixed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCase:
+    """A case to be opened: what triage decided about a report."""
+
+    case_type: str
+    state: str
+    source: str
+    text: str
+    address: str = ""
+    lon: float | None = None
+    lat: float | None = None
+    region_code: str = ""
+    condition: str = ""
+    urgent: bool = False
+    reported_at: datetime
+    due_at: datetime | None = None
+    reports: tuple[int, ...] = ()
+    callers: int = 1
+    why: Sentence | None = None
+    at: datetime | None = None
+
+
+def open_cases(new: Sequence[NewCase], *, viewer: Viewer, at: datetime | None = None) -> list[Case]:
+    """Open cases; returns them in order, each with its number, in the state that triage chose."""
+    if not new:
+        return []
+    now = at or clock.now()
+    standard = standard_queries.current()
+    types = {key: standard.case_type(key) for key in {n.case_type for n in new}}
+    cases = [_new_case(n, types[n.case_type], n.at or now) for n in new]
+    _set_clocks([(case, standard) for case in cases])
+    with transaction.atomic():
+        _number(cases, standard.district, standard.calendar.zone)
+        insert_rows(cases)
+        publish(
+            [
+                e.CaseOpened(
+                    subject=f"case:{case.id}",
+                    actor=viewer.actor,
+                    at=case.opened_at,
+                    version=case.version,
+                    set=_fields_set(case),
+                    about={"reports": list(n.reports), "words": _words(case)},
+                )
+                for case, n in zip(cases, new, strict=True)
+            ]
+        )
+    return cases
+
+
+def _new_case(new: NewCase, case_type: CaseType, at: datetime) -> Case:
+    if new.state not in STATES:
+        raise ValueError(f"no state {new.state!r}")
+    condition = new.condition or case_type.default_condition
+    case = Case(
+        state=new.state,
+        pack_release_id=case_type.release,
+        case_type=case_type.key,
+        catalog_version=case_type.catalog_version,
+        condition=condition,
+        urgent=new.urgent or case_type.urgent,
+        source=new.source,
+        text=new.text,
+        address=new.address,
+        lon=new.lon,
+        lat=new.lat,
+        region_code=new.region_code,
+        cell=rules.cell_of(new.lon, new.lat),
+        callers=new.callers,
+        why=new.why.both() if new.why else None,
+        reported_at=new.reported_at,
+        opened_at=at,
+        filed_at=at if new.state == "pending_dispatch" else None,
+        stage_at=at,
+    )
+    if new.due_at is not None:
+        case.handle_due_at, case.handle_limit = new.due_at, PROMISED
+    return case
+
+
+def _number(cases: Sequence[Case], district: str, zone: Any) -> None:
+    """Give numbers, one block a day. Taken late in the transaction, since the day's counter is locked until its end."""
+    tz = zone if not isinstance(zone, str) else ZoneInfo(zone)
+    county = (district or "000000")[:6]
+    days = [f"{county}{case.opened_at.astimezone(tz):%Y%m%d}" for case in cases]
+    counts = Counter(days)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {DayCounter._meta.db_table} AS c (day, last) "  # noqa: S608
+            "SELECT * FROM unnest(%s::text[], %s::bigint[]) AS v(day, n) ORDER BY day "
+            "ON CONFLICT (day) DO UPDATE SET last = c.last + excluded.last RETURNING day, last",
+            [sorted(counts), [counts[d] for d in sorted(counts)]],
+        )
+        last = dict(cursor.fetchall())
+    following = {day: last[day] - counts[day] for day in counts}
+    for case, day in zip(cases, days, strict=True):
+        following[day] += 1
+        case.number = f"{day}{following[day]:05d}"
+
+
+def _words(case: Case) -> str:
+    return hashlib.sha256(f"{case.text}\0{case.address}".encode()).hexdigest()
+
+
+# --- clocks ------------------------------------------------------------------------------------------------------
+
+
+def _limit_text(limit: Limit) -> str:
+    return f"{limit.amount} {limit.clock}"
+
+
+def _limit_of(text: str) -> Limit | None:
+    if text in ("", PROMISED):
+        return None
+    amount, name = text.split()
+    return Limit(Decimal(amount), Clock(name))
+
+
+def _handle_clock(case: Case) -> Clock:
+    limit = _limit_of(case.handle_limit)
+    return limit.clock if limit else Clock.NATURAL_DAY
+
+
+def _set_clocks(pairs: Sequence[tuple[Case, Standard]]) -> None:
+    """Set `due_at` and `warn_at` of the step that each case has just entered. One pass per standard and limit."""
+    groups: dict[int, list[tuple[Case, Standard, Limit | None]]] = {}
+    for case, standard in pairs:
+        case.overdue_at = case.warn_at = case.due_at = None
+        stage = STAGES.get(case.state)
+        if stage is None:
+            continue
+        if stage == "handle":
+            case.due_at = case.handle_due_at
+            limit = None
+        else:
+            limit = standard.stage_limit(case.case_type, stage)
+        groups.setdefault(id(standard), []).append((case, standard, limit))
+    for group in groups.values():
+        calendar = group[0][1].calendar
+        fresh = [(case, limit) for case, _, limit in group if limit is not None]
+        if fresh:
+            dues = calendar.deadlines([c.stage_at for c, _ in fresh], [limit for _, limit in fresh])
+            for (case, _), due in zip(fresh, dues, strict=True):
+                case.due_at = due
+        timed = [(case, limit) for case, _, limit in group if case.due_at is not None]
+        if timed:
+            clocks = [limit.clock if limit is not None else _handle_clock(case) for case, limit in timed]
+            starts = [min(c.stage_at, c.due_at) for c, _ in timed if c.due_at is not None]
+            warns = calendar.moments_at_share(starts, [c.due_at for c, _ in timed if c.due_at], WARN_SHARE, clocks)
+            for (case, _), warn in zip(timed, warns, strict=True):
+                case.warn_at = warn
+
+
+# --- moving ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Work:
+    """One move under way."""
+
+    case: Case
+    move: Move
+    step: Step
+    at: datetime
+    standard: Standard
+    case_type: CaseType
+    before: dict[str, Any]
+    about: dict[str, Any] = field(default_factory=dict)
+    event: type[e.CaseEvent] | None = None
+
+
+QUIET = frozenset({"join", "remind", "supervise"})
+"""Verbs that change nothing on which another person's decision rests: they leave the version alone."""
+
+
+def move_cases(moves: Sequence[Move], *, viewer: Viewer, at: datetime | None = None) -> list[Case]:
+    """Do one move with each of several cases, all or none; returns the cases in order.
+
+    Raises `Refused` with one sentence (one move), or `Mistakes` naming each refused case (several). A case that is
+    absent and one that the viewer may not see are refused alike.
+    """
+    if not moves:
+        return []
+    now = at or clock.now()
+    ids = [m.case_id for m in moves]
+    if len(set(ids)) < len(ids):
+        raise ValueError("a case can be moved once in a call")
+    with transaction.atomic():
+        seen = {c.id: c for c in cases_for(viewer).filter(id__in=ids).select_for_update(of=("self",)).order_by("id")}
+        refused: list[tuple[str, Refused]] = []
+        works: list[_Work] = []
+        context = _context(list(seen.values()), moves, viewer)
+        for move in moves:
+            case = seen.get(move.case_id)
+            try:
+                works.append(_prepare(case, move, viewer, move.at or now, context))
+            except Refused as no:
+                refused.append((case.number if case is not None else f"case {move.case_id}", no))
+        if refused:
+            raise _all_refused(refused, len(moves))
+        for work in works:
+            _effect(work, viewer)
+        _finish(works, viewer)
+    return [w.case for w in works]
+
+
+def _all_refused(refused: Sequence[tuple[str, Refused]], asked: int) -> Refused | Mistakes:
+    if asked == 1:
+        return refused[0][1]
+    instead = Sentence(zh="去掉它，或先解决它", en="leave it out, or settle it first")
+    return Mistakes([Mistake(number, no.sentence, instead) for number, no in refused])
+
+
+@dataclass(slots=True)
+class _Context:
+    co_units: Mapping[int, list[CoHandling]]
+    appeals: Mapping[int, dict[str, Any]]
+    person_units: Mapping[int, frozenset[int]]
+    standards: dict[int, Standard]
+    unit_ids: frozenset[int] | None
+
+
+def _context(cases: Sequence[Case], moves: Sequence[Move], viewer: Viewer) -> _Context:
+    verbs = {m.verb for m in moves}
+    ids = [c.id for c in cases]
+    helping: dict[int, list[CoHandling]] = {}
+    if verbs & {"hand_back", "co_hand_back", "withdraw_co_unit", "add_co_units", "force_close", "cancel"}:
+        open_parts = CoHandling.objects.filter(case_id__in=ids, handed_back_at=None, withdrawn_at=None)
+        for part in open_parts.select_for_update().order_by("id"):
+            helping.setdefault(part.case_id, []).append(part)
+    appeals: dict[int, dict[str, Any]] = {}
+    if verbs & {"appeal", "decide_appeal"}:
+        subjects = [f"case:{i}" for i in ids]
+        made = Event.objects.filter(subject__in=subjects, name__in=["AppealMade", "AppealReviewed"]).order_by("id")
+        for event in made:
+            appeals.setdefault(int(event.subject[5:]), {}).update(event.data["about"])
+    persons = {m.person_id for m in moves if m.person_id is not None}
+    person_units: dict[int, frozenset[int]] = {}
+    if persons and verbs & {"assign"}:
+        for person_id, unit_id in Membership.objects.filter(person_id__in=persons, ends_on=None).values_list(
+            "person_id", "unit_id"
+        ):
+            person_units[person_id] = person_units.get(person_id, frozenset()) | {unit_id}
+    mine = None if viewer.kind in ("system", "client") else frozenset().union(*(g.unit_ids for g in viewer.grants))
+    return _Context(helping, appeals, person_units, {}, mine)
+
+
+def _prepare(case: Case | None, move: Move, viewer: Viewer, at: datetime, context: _Context) -> _Work:
+    if case is None:
+        raise not_found()
+    if move.verb not in VERBS:
+        raise Refused(
+            Sentence(zh=f"没有“{move.verb}”这个操作。", en=f"There is no verb “{move.verb}”; there are {', '.join(VERBS)}."),
+            status=422, code="unknown_verb",
+        )  # fmt: skip
+    if move.outcome not in VERBS[move.verb]:
+        raise Refused(
+            Sentence(
+                zh=f"“{move.verb}”的结果应为：{'、'.join(VERBS[move.verb])}。",
+                en=f"The outcome of “{move.verb}” is one of: {', '.join(VERBS[move.verb])}.",
+            ),
+            status=422, code="unknown_outcome",
+        )  # fmt: skip
+    if move.version is not None and move.version != case.version:
+        raise Refused(
+            Sentence(
+                zh=f"案件{case.number}刚被别人改动（第{case.version}版，您看到的是第{move.version}版）。请刷新后再决定。",
+                en=f"Somebody has just changed case {case.number} (version {case.version}, you saw {move.version}). "
+                "Look again and decide then.",
+            ),
+            status=412, code="conflict",
+        )  # fmt: skip
+    step = step_for(case.state, move.verb, move.outcome)
+    if step is None:
+        raise _illegal(case, move, viewer)
+    viewer.need(step.permission)
+    if case.pack_release_id not in context.standards:
+        context.standards[case.pack_release_id] = standard_queries.release(case.pack_release_id)
+    standard = context.standards[case.pack_release_id]
+    case_type = standard.case_type(move.case_type or case.case_type)
+    situation = rules.Situation(
+        at=at,
+        person_id=viewer.person_id,
+        unit_ids=context.unit_ids,
+        kind=viewer.kind,
+        open_co_units=[p.unit_id for p in context.co_units.get(case.id, ())],
+        conditions=frozenset(c.id for c in case_type.conditions),
+        evidence_needed=(case_type.evidence.before, case_type.evidence.after),
+        appeal=context.appeals.get(case.id),
+        person_units=context.person_units,
+    )
+    for name in step.guards:
+        sentence = rules.GUARDS[name](case, move, situation)
+        if sentence is not None:
+            raise Refused(sentence, code=name)
+    work = _Work(case, move, step, at, standard, case_type, _snapshot(case))
+    work.about["parts"] = context.co_units.get(case.id, [])
+    work.about["appeal"] = context.appeals.get(case.id, {})
+    return work
+
+
+def _illegal(case: Case, move: Move, viewer: Viewer) -> Refused:
+    can = [s for s in allowed(case.state) if viewer.may(s.permission)]
+    names = list(dict.fromkeys((s.name.zh, s.name.en) for s in can))
+    return Refused(
+        Sentence(
+            zh=f"案件{case.number}处于“{STATES[case.state].zh}”，不能{move.verb}。"
+            + (f"现在可以：{'、'.join(zh for zh, _ in names)}。" if names else "您现在不能对它做任何操作。"),
+            en=f"Case {case.number} is {STATES[case.state].en}: “{move.verb}” is not possible. "
+            + (f"You can: {', '.join(en for _, en in names)}." if names else "There is nothing that you can do with it now."),
+        ),
+        code="illegal_move",
+    )  # fmt: skip
+
+
+def _effect(work: _Work, viewer: Viewer) -> None:
+    """Change the case in memory: first what the verb does, then the state."""
+    case, move, at = work.case, work.move, work.at
+    effect = _EFFECTS.get(move.verb)
+    if effect is not None:
+        effect(work, viewer)
+    if work.step.to and work.step.to != case.state:
+        case.state = work.step.to
+        case.stage_at = at
+    if move.verb not in QUIET:
+        case.version += 1
+
+
+def _accept(work: _Work, viewer: Viewer) -> None:
+    work.case.person_id = work.move.person_id
+
+
+def _file(work: _Work, viewer: Viewer) -> None:
+    work.case.filed_at = work.at
+    work.case.condition = work.move.condition or work.case.condition
+    work.case.person_id = None
+
+
+def _dispatch(work: _Work, viewer: Viewer) -> None:
+    case, move = work.case, work.move
+    case.condition = move.condition or case.condition
+    if case.handle_limit != PROMISED:
+        limit = work.case_type.condition(case.condition).limit
+        case.handle_limit = _limit_text(limit)
+        case.handle_due_at = None  # set with the others' in `_finish`
+    case.unit_id, case.person_id = move.unit_id, move.person_id
+    case.dispatched_at = work.at
+    case.signed_at = case.handled_at = None
+    case.handled_by_id = None
+    case.paused_left = None
+    case.asked = ""
+    case.route = move.route
+    case.why = move.why.both() if move.why else None
+
+
+def _assign(work: _Work, viewer: Viewer) -> None:
+    work.case.person_id = work.move.person_id
+
+
+def _start(work: _Work, viewer: Viewer) -> None:
+    work.case.signed_at = work.case.signed_at or work.at
+    if viewer.person_id is not None:
+        work.case.person_id = viewer.person_id
+
+
+def _return_back(work: _Work, viewer: Viewer) -> None:
+    work.about["unit"] = work.case.unit_id
+    work.case.returns += 1
+    work.case.unit_id = work.case.person_id = None
+    if work.case.handle_limit != PROMISED:
+        work.case.handle_due_at = None
+    work.case.asked = ""
+
+
+def _hand_back(work: _Work, viewer: Viewer) -> None:
+    case, at = work.case, work.at
+    case.signed_at = case.signed_at or at
+    case.handled_at = at
+    case.handled_by_id = viewer.person_id
+    case.person_id = None
+    case.asked = ""
+    if case.handle_due_at is not None:
+        # The check's time is not the unit's: if it fails, what is left now is given back.
+        case.paused_left = work.standard.calendar.remaining(at, case.handle_due_at, _handle_clock(case))
+    work.about["photos"] = list(work.move.evidence)
+
+
+def _back_to_work(work: _Work, viewer: Viewer) -> None:
+    case = work.case
+    case.reworks += 1
+    if case.handle_due_at is not None and case.paused_left:
+        case.handle_due_at = work.standard.calendar.deadline_from_remaining(
+            work.at, case.paused_left, _handle_clock(case)
+        )
+    case.paused_left = None
+
+
+def _check(work: _Work, viewer: Viewer) -> None:
+    work.about["outcome"] = work.move.outcome
+    if work.move.outcome == "failed":
+        _back_to_work(work, viewer)
+
+
+def _close(work: _Work, viewer: Viewer) -> None:
+    work.case.closed_at = work.at
+    work.case.person_id = None
+    work.case.paused_left = None
+
+
+def _end(work: _Work, viewer: Viewer) -> None:
+    work.case.closed_at = work.at
+    work.case.person_id = None
+    work.case.asked = ""
+    work.case.paused_left = work.case.paused_at = work.case.resume_at = None
+    for part in work.about["parts"]:
+        part.withdrawn_at = work.at
+
+
+def _reopen(work: _Work, viewer: Viewer) -> None:
+    case = work.case
+    case.reopened += 1
+    case.closed_at = None
+    limit = _limit_of(case.handle_limit)
+    if limit is None:  # promised by the source once; what is promised anew is the pack's limit
+        limit = work.case_type.condition(case.condition).limit
+        case.handle_limit = _limit_text(limit)
+    case.handle_due_at = work.standard.calendar.deadline(work.at, limit)
+
+
+def _ask(what: str) -> Callable[[_Work, Viewer], None]:
+    def ask(work: _Work, viewer: Viewer) -> None:
+        work.case.asked = what
+
+    return ask
+
+
+def _extend(work: _Work, viewer: Viewer) -> None:
+    case = work.case
+    assert case.handle_due_at is not None, "guarded by may_extend"
+    limit = _limit_of(case.handle_limit) or work.case_type.condition(case.condition).limit
+    case.handle_due_at = work.standard.calendar.deadline(case.handle_due_at, limit)
+    case.extensions += 1
+    case.asked = ""
+    work.about["clock"] = True
+
+
+def _suspend(work: _Work, viewer: Viewer) -> None:
+    case, at = work.case, work.at
+    case.suspensions += 1
+    case.asked = ""
+    case.paused_at = at
+    case.resume_at = work.move.until
+    if case.handle_due_at is not None and at <= case.handle_due_at:
+        case.paused_left = work.standard.calendar.remaining(at, case.handle_due_at, _handle_clock(case))
+
+
+def _resume(work: _Work, viewer: Viewer) -> None:
+    case, at = work.case, work.at
+    if case.paused_at is not None:
+        case.paused_seconds += (at - case.paused_at).total_seconds()
+    if case.paused_left is not None:
+        case.handle_due_at = work.standard.calendar.deadline_from_remaining(at, case.paused_left, _handle_clock(case))
+    case.paused_at = case.resume_at = case.paused_left = None
+
+
+def _refuse_request(work: _Work, viewer: Viewer) -> None:
+    work.about["asked"] = work.case.asked
+    work.case.asked = ""
+
+
+def _supervise(work: _Work, viewer: Viewer) -> None:
+    work.case.supervised = True
+
+
+def _join(work: _Work, viewer: Viewer) -> None:
+    work.case.callers += work.move.callers
+    work.about["reports"] = list(work.move.reports)
+
+
+def _correct(work: _Work, viewer: Viewer) -> None:
+    case, move = work.case, work.move
+    if move.case_type and move.case_type != case.case_type:
+        case.case_type = work.case_type.key
+        case.catalog_version = work.case_type.catalog_version
+        case.pack_release_id = work.case_type.release
+        case.condition = move.condition or work.case_type.default_condition
+        case.urgent = case.urgent or work.case_type.urgent
+    elif move.condition:
+        case.condition = work.case_type.condition(move.condition).id
+    if move.lon is not None and move.lat is not None:
+        case.lon, case.lat, case.cell = move.lon, move.lat, rules.cell_of(move.lon, move.lat)
+    if move.region_code is not None:
+        case.region_code = move.region_code
+    if move.address is not None:
+        case.address = move.address
+    work.about["words"] = _words(case)
+
+
+def _co_hand_back(work: _Work, viewer: Viewer) -> None:
+    for part in work.about["parts"]:
+        if part.unit_id == work.move.unit_id:
+            part.handed_back_at = work.at
+    work.about["unit"] = work.move.unit_id
+
+
+def _withdraw(work: _Work, viewer: Viewer) -> None:
+    for part in work.about["parts"]:
+        if part.unit_id == work.move.unit_id:
+            part.withdrawn_at = work.at
+    work.about["unit"] = work.move.unit_id
+
+
+def _add_co_units(work: _Work, viewer: Viewer) -> None:
+    limit = work.case_type.condition(work.case.condition).limit
+    due = work.standard.calendar.deadline(work.at, limit)
+    parts = [
+        CoHandling(case_id=work.case.id, unit_id=c.unit_id, task=c.task, started_at=work.at, due_at=due)
+        for c in work.move.co_units
+    ]
+    work.about["parts"] = parts
+    work.about["units"] = [c.unit_id for c in work.move.co_units]
+
+
+def _appeal(work: _Work, viewer: Viewer) -> None:
+    work.case.asked = "appeal"
+
+
+def _decide_appeal(work: _Work, viewer: Viewer) -> None:
+    work.about["outcome"] = work.move.outcome
+    work.about["reviewer"] = viewer.person_id
+    first = work.about["appeal"].get("reviewer")
+    if work.move.outcome == "refuse":
+        work.case.asked = ""
+    elif first is not None:
+        work.case.asked = ""
+        work.case.exempt = True
+        work.event = e.AppealDecided
+
+
+_EFFECTS: dict[str, Callable[[_Work, Viewer], None]] = {
+    "accept": _accept,
+    "file": _file,
+    "dispatch": _dispatch,
+    "assign": _assign,
+    "start": _start,
+    "return_back": _return_back,
+    "hand_back": _hand_back,
+    "check": _check,
+    "send_back": _back_to_work,
+    "close": _close,
+    "force_close": _end,
+    "cancel": _end,
+    "reopen": _reopen,
+    "ask_extension": _ask("extend"),
+    "extend": _extend,
+    "ask_suspension": _ask("suspend"),
+    "suspend": _suspend,
+    "resume": _resume,
+    "refuse_request": _refuse_request,
+    "supervise": _supervise,
+    "join": _join,
+    "correct": _correct,
+    "add_co_units": _add_co_units,
+    "co_hand_back": _co_hand_back,
+    "withdraw_co_unit": _withdraw,
+    "appeal": _appeal,
+    "decide_appeal": _decide_appeal,
+}
+
+
+def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
+    """Deadlines for all that entered a step, then one write per table and the events."""
+    dispatched: dict[int, list[_Work]] = {}
+    for work in works:
+        if work.move.verb == "dispatch" and work.case.handle_due_at is None:
+            dispatched.setdefault(id(work.standard), []).append(work)
+    for group in dispatched.values():
+        limits = [_limit_of(w.case.handle_limit) for w in group]
+        dues = group[0].standard.calendar.deadlines([w.at for w in group], [x for x in limits if x is not None])
+        for work, due in zip(group, dues, strict=True):
+            work.case.handle_due_at = due
+    _set_clocks([(w.case, w.standard) for w in works if w.before["state"] != w.case.state or "clock" in w.about])
+    changed: set[str] = set()
+    events: list[e.CaseEvent] = []
+    for work in works:
+        fields = _changes(work)
+        changed |= fields.keys()
+        event = work.event or work.step.event
+        about = {k: v for k, v in work.about.items() if k not in ("parts", "appeal", "clock")}
+        events.append(
+            event(
+                subject=f"case:{work.case.id}",
+                actor=viewer.actor,
+                at=work.at,
+                version=work.case.version,
+                set=fields,
+                reason=work.move.reason,
+                about=about,
+            )
+        )
+    if changed:
+        update_rows([w.case for w in works], changed)
+    parts = [p for w in works for p in w.about["parts"]]
+    insert_rows([p for p in parts if p.pk is None])
+    update_rows([p for p in parts if not p._state.adding], ["handed_back_at", "withdrawn_at"])
+    publish(events)
+
+
+# --- the record --------------------------------------------------------------------------------------------------
+
+_TOLD = [f for f in Case._meta.concrete_fields if f.name not in ("id", "text", "address")]
+"""The fields whose every change is in the record. Words stay out of it; their digest is in."""
+_NAMES = [f.attname for f in _TOLD]
+_DEFAULTS = {f.attname: (f.get_default() if f.has_default() else ("" if f.get_internal_type() == "CharField" else None)) for f in _TOLD}
+
+
+def _snapshot(case: Case) -> dict[str, Any]:
+    return {name: getattr(case, name) for name in _NAMES}
+
+
+def stored(value: Any) -> Any:
+    """A field's value as an event carries it: moments in UTC to the microsecond, all else as JSON has it."""
+    return value.isoformat(timespec="microseconds").replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def _fields_set(case: Case) -> dict[str, Any]:
+    return {n: stored(v) for n in _NAMES if (v := getattr(case, n)) != _DEFAULTS[n]}
+
+
+def _changes(work: _Work) -> dict[str, Any]:
+    return {n: stored(v) for n in _NAMES if (v := getattr(work.case, n)) != work.before[n]}
+
+
+def fold(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The case's fields as its events tell them, in their order: what the row must equal."""
+    state = {name: stored(value) for name, value in _DEFAULTS.items()}
+    for data in events:
+        state.update(data.get("set", {}))
+    return state
+
+
+# --- timers ------------------------------------------------------------------------------------------------------
+
+
+def note_deadlines(*, at: datetime | None = None, limit: int = 1000) -> int:
+    """Notice the steps of which 80 % or all of the time is used; each is told once. Returns how many were."""
+    now = at or clock.now()
+    told = 0
+    with transaction.atomic():
+        for due, name in ((False, "warn_at"), (True, "due_at")):
+            waiting = Case.objects.filter(**{f"{name}__lte": now}).select_for_update(skip_locked=True)
+            if due:
+                waiting = waiting.filter(overdue_at=None)
+            events: list[e.CaseEvent] = []
+            cases = list(waiting.order_by(name)[:limit])
+            for case in cases:
+                before = _snapshot(case)
+                case.warn_at = None
+                if due:
+                    case.overdue_at = now
+                event = e.DeadlinePassed if due else e.DeadlineNear
+                changes = {n: stored(v) for n in _NAMES if (v := getattr(case, n)) != before[n]}
+                about = {"stage": STAGES.get(case.state, ""), "due_at": stored(case.due_at)}
+                events.append(
+                    event(
+                        subject=f"case:{case.id}", actor=SYSTEM.actor, at=now, version=case.version,
+                        set=changes, about=about,
+                    )
+                )  # fmt: skip
+            update_rows(cases, ["warn_at", "overdue_at"])
+            publish(events)
+            told += len(events)
+    return told
+
+
+def resume_due(*, at: datetime | None = None, limit: int = 1000) -> int:
+    """Let the clocks run again of all cases whose suspension has ended. Returns how many."""
+    now = at or clock.now()
+    with transaction.atomic():
+        ids = list(
+            Case.objects.filter(state="suspended", resume_at__lte=now)
+            .select_for_update(skip_locked=True)
+            .order_by("resume_at")
+            .values_list("id", flat=True)[:limit]
+        )
+        move_cases([Move(case_id=i, verb="resume") for i in ids], viewer=SYSTEM, at=now)
+    return len(ids)
+
+
+__all__ = ["Move", "NewCase", "fold", "move_cases", "note_deadlines", "open_cases", "resume_due", "stored", "WITH_UNIT"]

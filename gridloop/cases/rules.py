@@ -1,0 +1,260 @@
+"""What would be right: the guards that a row of the workflow table names. Values in, a sentence or None out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from gridloop.kernel.language import Sentence
+
+MAX_EXTENSIONS = 2
+"""A real city's rule (DOMAIN.md §1.4, source S1): two approvals at most; refusals do not count."""
+MAX_SUSPENSIONS = 1
+LONGEST_SUSPENSION = timedelta(days=366)
+"""挂账 for a year at most, once (the same city's rule)."""
+MIN_REASON = 2
+DUPLICATE_CELL = 0.0005
+"""Degrees of latitude, about 55 m: the side of the squares in which duplicates are looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoUnit:
+    """A unit that is to help, and with what."""
+
+    unit_id: int
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """What somebody wants to do with a case. `verb` and `outcome` name a row of the workflow table."""
+
+    case_id: int
+    verb: str
+    outcome: str = ""
+    version: int | None = None
+    """The version of the case that the actor has seen; None for machines that hold the case locked."""
+    reason: str = ""
+    unit_id: int | None = None
+    person_id: int | None = None
+    condition: str = ""
+    until: datetime | None = None
+    co_units: tuple[CoUnit, ...] = ()
+    case_type: str = ""
+    address: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    region_code: str | None = None
+    callers: int = 0
+    reports: tuple[int, ...] = ()
+    route: str = ""
+    why: Sentence | None = None
+    evidence: tuple[int, int] = (0, 0)
+    """Photographs before and after that the handling stage vouches for."""
+    at: datetime | None = None
+    """When it happened, if not now: only a replay of recorded history names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the guards look at beside the case and the move."""
+
+    at: datetime
+    person_id: int | None
+    unit_ids: frozenset[int] | None
+    """The units for which the actor may act; None = all (the system)."""
+    kind: str
+    open_co_units: Sequence[int] = ()
+    conditions: frozenset[str] = frozenset()
+    evidence_needed: tuple[int, int] = (0, 0)
+    appeal: Mapping[str, Any] | None = None
+    person_units: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+
+Guard = Callable[[Any, Move, Situation], Sentence | None]
+
+
+def reason(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if len(move.reason.strip()) < MIN_REASON:
+        return Sentence(zh="请写明理由。", en="Give a reason.")
+    return None
+
+
+def condition(case: Any, move: Move, now: Situation) -> Sentence | None:
+    wanted = move.condition or case.condition
+    if not wanted:
+        return Sentence(zh="请先选择立案条件。", en="Choose the filing condition first.")
+    if wanted not in now.conditions:
+        listed = sorted(now.conditions)
+        return Sentence(
+            zh=f"该类型没有立案条件“{wanted}”，可选：{'、'.join(listed)}。",
+            en=f"This type has no filing condition “{wanted}”; it has {', '.join(listed)}.",
+        )
+    return None
+
+
+def unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if move.unit_id is None:
+        return Sentence(zh="请指明派往哪个单位。", en="Name the unit to which it goes.")
+    return None
+
+
+def has_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.unit_id is None:
+        return Sentence(zh="案件没有处置单位，不能重办。", en="No unit has handled it: it cannot be reopened.")
+    return None
+
+
+def person(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if move.person_id is None:
+        return Sentence(zh="请指明交给谁。", en="Name the person who gets it.")
+    if case.unit_id not in now.person_units.get(move.person_id, frozenset()):
+        return Sentence(zh="此人不在该单位任职。", en="This person has no post in the unit.")
+    return None
+
+
+def in_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if now.unit_ids is None or case.unit_id in now.unit_ids:
+        return None
+    if now.person_id is not None and case.person_id == now.person_id:
+        return None
+    return Sentence(zh="案件在另一个单位手中。", en="Another unit has this case in hand.")
+
+
+def co_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if move.unit_id is None or move.unit_id not in now.open_co_units:
+        return Sentence(zh="该单位没有未完成的协办任务。", en="This unit has no helping part open.")
+    if now.unit_ids is not None and move.unit_id not in now.unit_ids:
+        return Sentence(zh="协办任务属于另一个单位。", en="The helping part belongs to another unit.")
+    return None
+
+
+def co_unit_open(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if move.unit_id is None or move.unit_id not in now.open_co_units:
+        return Sentence(zh="该单位没有未完成的协办任务。", en="This unit has no helping part open.")
+    return None
+
+
+def co_units(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if not move.co_units:
+        return Sentence(zh="请指明协办单位。", en="Name the helping units.")
+    wanted = [c.unit_id for c in move.co_units]
+    if case.unit_id in wanted or len(set(wanted)) < len(wanted) or set(wanted) & set(now.open_co_units):
+        return Sentence(
+            zh="协办单位重复，或就是主办单位。", en="A helping unit is named twice, helps already, or is the lead itself."
+        )
+    return None
+
+
+def co_units_done(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if now.open_co_units:
+        n = len(now.open_co_units)
+        return Sentence(zh=f"还有{n}个协办单位未完成。", en=f"{n} helping unit(s) have not handed back yet.")
+    return None
+
+
+def evidence(case: Any, move: Move, now: Situation) -> Sentence | None:
+    missing = [max(need - have, 0) for need, have in zip(now.evidence_needed, move.evidence, strict=True)]
+    if any(missing):
+        return Sentence(
+            zh=f"缺少照片：处置前{missing[0]}张，处置后{missing[1]}张。",
+            en=f"Photographs are missing: {missing[0]} before and {missing[1]} after the work.",
+        )
+    return None
+
+
+def another_person(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if now.kind != "person":
+        return Sentence(zh="核查须由人完成。", en="A person has to check it.")
+    if now.person_id == case.handled_by_id:
+        return Sentence(zh="核查人不能是处置人本人。", en="Whoever handled it cannot check it.")
+    return None
+
+
+def may_extend(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.extensions >= MAX_EXTENSIONS:
+        return Sentence(zh="最多延期两次。", en="It was extended twice; that is the most.")
+    if case.handle_due_at is None:
+        return Sentence(zh="该案件没有处置时限。", en="This case has no handling deadline.")
+    if now.at > case.handle_due_at:
+        return Sentence(zh="已超期，不能再延期。", en="It is overdue and can no longer be extended.")
+    return None
+
+
+def may_suspend(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.suspensions >= MAX_SUSPENSIONS:
+        return Sentence(zh="只能挂账一次。", en="It was suspended once; that is the most.")
+    return None
+
+
+def until(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if move.until is None or not now.at < move.until <= now.at + LONGEST_SUSPENSION:
+        return Sentence(zh="请写明挂账到哪一天，最长一年。", en="Say until when it is suspended, a year at most.")
+    return None
+
+
+def nothing_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.asked:
+        return Sentence(zh="已有一项申请待批。", en="A request is waiting for a decision already.")
+    return None
+
+
+def something_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.asked not in ("extend", "suspend"):
+        return Sentence(zh="没有待批的申请。", en="No request is waiting.")
+    return None
+
+
+def extension_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.asked not in ("extend", ""):
+        return Sentence(zh="待批的不是延期申请。", en="What waits is not a request for an extension.")
+    return None
+
+
+def no_appeal_yet(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.asked == "appeal" or case.exempt or now.appeal is not None:
+        return Sentence(zh="每个案件只能申诉一次。", en="A case can be appealed once.")
+    return None
+
+
+def appeal_waits(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.asked != "appeal":
+        return Sentence(zh="没有待复核的申诉。", en="No appeal is waiting.")
+    return None
+
+
+def another_reviewer(case: Any, move: Move, now: Situation) -> Sentence | None:
+    first = (now.appeal or {}).get("reviewer")
+    if first is not None and first == now.person_id:
+        return Sentence(zh="两次复核须由两个人完成。", en="Two different persons have to review an appeal.")
+    if now.kind != "person":
+        return Sentence(zh="申诉须由人复核。", en="A person has to review an appeal.")
+    return None
+
+
+GUARDS: dict[str, Guard] = {
+    g.__name__: g
+    for g in (
+        reason, condition, unit, has_unit, person, in_unit, co_unit, co_unit_open, co_units, co_units_done, evidence,
+        another_person, may_extend, may_suspend, until, nothing_asked, something_asked, extension_asked,
+        no_appeal_yet, appeal_waits, another_reviewer,
+    )
+}  # fmt: skip
+
+
+def cell_of(lon: float | None, lat: float | None) -> int | None:
+    """The square of about 55 m (by 55 m near 35° N) around a place, as one number; None without a place."""
+    if lon is None or lat is None:
+        return None
+    return int(lat // DUPLICATE_CELL) * 10_000_000 + int(lon // (DUPLICATE_CELL * 1.2))
+
+
+def cells_around(lon: float, lat: float, meters: float) -> list[int]:
+    """The numbers of all squares that reach within `meters` of a place."""
+    steps = 1 + int(meters / 45)
+    row, column = int(lat // DUPLICATE_CELL), int(lon // (DUPLICATE_CELL * 1.2))
+    return [
+        (row + r) * 10_000_000 + column + c for r in range(-steps, steps + 1) for c in range(-steps, steps + 1)
+    ]

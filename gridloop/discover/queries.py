@@ -1,0 +1,119 @@
+"""What can be seen of reports, and the classifier and gazetteer that triage uses."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+
+from gridloop.discover.models import Report
+from gridloop.discover.rules.classify import Classifier
+from gridloop.discover.rules.place import Entry, Gazetteer
+from gridloop.people.viewer import Viewer
+from gridloop.standard import queries as standard_queries
+from gridloop.standard.rules.standard import Standard
+from gridloop.territory import queries as territory
+
+
+def model_path() -> Path:
+    """Where `discover train` leaves the district's trained model."""
+    return Path(settings.GRIDLOOP_DATA) / "models" / "classifier.npz"
+
+
+@dataclass(slots=True)
+class _Held:
+    standard: Standard | None = None
+    stamp: float = -1.0
+    classifier: Classifier | None = None
+    gazetteer_stamp: float = -1.0
+    gazetteer: Gazetteer | None = None
+
+
+_held = _Held()
+
+
+def classifier() -> Classifier:
+    """The classifier of this process: the catalogue's words, and what was learnt here. Renewed when either changes."""
+    standard = standard_queries.current()
+    path = model_path()
+    stamp = path.stat().st_mtime if path.exists() else 0.0
+    if _held.classifier is None or _held.standard is not standard or _held.stamp != stamp:
+        kinds = list(standard.case_types.values())
+        learnt = Classifier.load(path) if stamp else None
+        _held.classifier = learnt.with_cold(kinds) if learnt else Classifier.cold(kinds)
+        _held.standard, _held.stamp = standard, stamp
+    return _held.classifier
+
+
+def gazetteer() -> Gazetteer:
+    """The district's names of places, of this process. Renewed when the map or the list of places changes."""
+    standard = standard_queries.current()
+    folder = Path(settings.GRIDLOOP_DISTRICTS) / standard.district
+    path = folder / "gazetteer.csv"
+    stamp = path.stat().st_mtime if path.exists() else 0.0
+    if _held.gazetteer is None or _held.gazetteer_stamp != stamp:
+        _held.gazetteer = Gazetteer(_entries(path) if stamp else [])
+        _held.gazetteer_stamp = stamp
+    return _held.gazetteer
+
+
+def _entries(path: Path) -> list[Entry]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    codes = territory.locate([float(r["lon"]) for r in rows], [float(r["lat"]) for r in rows])
+    return [
+        Entry(
+            name=row["name"],
+            aliases=tuple(a for a in row["aliases"].split("|") if a),
+            kind=row["kind"],
+            lon=float(row["lon"]),
+            lat=float(row["lat"]),
+            region_code=str(code),
+        )
+        for row, code in zip(rows, codes, strict=True)
+    ]
+
+
+def triage_list(viewer: Viewer) -> QuerySet[Report]:
+    """The reports that wait for a person, oldest first."""
+    if not viewer.may("triage"):
+        return Report.objects.none()
+    return Report.objects.filter(state=Report.State.TRIAGE).order_by("id")
+
+
+def report_by_secret(number: str, secret: str) -> Report | None:
+    """The report of whoever holds its number and its secret; None alike for a wrong number and a wrong secret."""
+    report = Report.objects.filter(number=number).first()
+    wanted = hashlib.sha256(secret.encode()).hexdigest()
+    kept = report.secret if report is not None else "0" * 64
+    return report if hmac.compare_digest(kept, wanted) else None
+
+
+def reconciliation() -> dict[str, Any]:
+    """The equation that must always hold: accepted = waiting + triage + in cases + joined + refused.
+
+    Each side is counted by itself: what was accepted from the record of events, where each report is from the reports,
+    and what is in cases from the cases that exist. `holds` is false if a report was lost, doubled or points nowhere.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT (SELECT count(*) FROM kernel_event WHERE name = 'ReportReceived'),
+                   count(*) FILTER (WHERE r.state = 'waiting'),
+                   count(*) FILTER (WHERE r.state = 'triage'),
+                   count(*) FILTER (WHERE r.state = 'opened' AND c.id IS NOT NULL),
+                   count(*) FILTER (WHERE r.state = 'joined' AND c.id IS NOT NULL),
+                   count(*) FILTER (WHERE r.state = 'refused')
+            FROM discover_report r LEFT JOIN cases_case c ON c.id = r.case_id
+            """
+        )
+        accepted, waiting, triage, opened, joined, refused = cursor.fetchone()
+    found = {"waiting": waiting, "triage": triage, "in_cases": opened, "joined": joined, "refused": refused}
+    return {"accepted": accepted, **found, "holds": accepted == sum(found.values())}

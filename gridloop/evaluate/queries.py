@@ -1,0 +1,82 @@
+"""Figures, and the cases behind each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from gridloop.cases.models import Case
+from gridloop.cases.queries import cases_for
+from gridloop.evaluate.rules import FACTS
+from gridloop.people.viewer import Viewer
+from gridloop.standard.rules.standard import Indicator, Rate
+
+BY = {
+    "unit": "unit_id::text",
+    "street": "left(region_code, 9)",
+    "community": "left(region_code, 12)",
+    "grid": "left(region_code, 16)",
+    "case_type": "case_type",
+    "source": "source",
+    "all": "''",
+}
+"""What figures can be grouped by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Cases opened from `start` (included) to `end` (left out); None = without limit."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+def _condition(facts: Sequence[tuple[str, bool]]) -> str:
+    parts = []
+    for name, wanted in facts:
+        if name not in FACTS:
+            raise KeyError(f"no fact {name!r}; there are {', '.join(FACTS)}")
+        parts.append(f"({FACTS[name]})" if wanted else f"NOT ({FACTS[name]})")
+    return " AND ".join(parts) or "TRUE"
+
+
+def rates(
+    indicators: Sequence[Indicator], *, by: str, viewer: Viewer, span: Span = Span()
+) -> Mapping[str, Mapping[str, Rate]]:
+    """Each indicator for each group, as ``{group: {indicator: Rate}}``. One query. Exempt cases are left out."""
+    viewer.need("read_scores")
+    counts = []
+    for indicator in indicators:
+        due, hit = _condition(indicator.out_of), _condition((*indicator.out_of, *indicator.count))
+        counts += [f"count(*) FILTER (WHERE {hit})", f"count(*) FILTER (WHERE {due})"]
+    sql = (
+        f"SELECT coalesce({BY[by]}, '') AS grp, {', '.join(counts)} FROM evaluate_casefact "  # noqa: S608 - our own tables
+        "WHERE NOT exempt AND (%s::timestamptz IS NULL OR opened_at >= %s) AND (%s::timestamptz IS NULL OR opened_at < %s) "
+        "GROUP BY grp ORDER BY grp"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [span.start, span.start, span.end, span.end])
+        return {
+            row[0]: {i.id: i.of(row[1 + 2 * n], row[2 + 2 * n]) for n, i in enumerate(indicators)}
+            for row in cursor.fetchall()
+        }
+
+
+def cases_behind(
+    indicator: Indicator, *, by: str, group: str, viewer: Viewer, span: Span = Span(), hits: bool = True
+) -> QuerySet[Case]:
+    """The cases that a figure counted: its numerator (`hits`) or its denominator. Only those that the viewer may see."""
+    viewer.need("read_scores")
+    where = _condition((*indicator.out_of, *indicator.count) if hits else indicator.out_of)
+    sql = (
+        f"SELECT case_id FROM evaluate_casefact WHERE NOT exempt AND {where} AND coalesce({BY[by]}, '') = %s "  # noqa: S608
+        "AND (%s::timestamptz IS NULL OR opened_at >= %s) AND (%s::timestamptz IS NULL OR opened_at < %s)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [group, span.start, span.start, span.end, span.end])
+        ids = [row[0] for row in cursor.fetchall()]
+    return cases_for(viewer).filter(id__in=ids).order_by("id")

@@ -1,0 +1,125 @@
+"""Working on a case: evidence, hand-back, check."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from gridloop.cases.actions import Move, move_cases
+from gridloop.cases.models import Case
+from gridloop.cases.queries import cases_for, is_open
+from gridloop.handle.events import EvidenceAdded
+from gridloop.handle.models import Evidence
+from gridloop.handle.queries import photographs
+from gridloop.handle.rules import SUFFIX, examine, served_copy
+from gridloop.kernel import clock
+from gridloop.kernel.errors import Refused, not_found
+from gridloop.kernel.events import publish
+from gridloop.kernel.language import Sentence
+from gridloop.people.viewer import Viewer
+
+MAX_FILES = 40
+"""Files per case: enough for any job, too few to fill a disk."""
+
+
+def folder() -> Path:
+    """Where evidence files lie: below the data folder, readable by the server alone."""
+    return Path(settings.GRIDLOOP_DATA) / "evidence"
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write a file so that it survives a power cut: the file, then the folder that names it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_suffix(path.suffix + ".part")
+    with open(part, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(part, path)
+    for parent in (path.parent, path.parent.parent):
+        handle = os.open(parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def add_evidence(
+    *, case_id: int, stage: str, content: bytes, viewer: Viewer, at: datetime | None = None
+) -> Evidence:
+    """Take a photograph as evidence. The bytes are kept as they came, under the name of their SHA-256.
+
+    The same bytes for the same step of the same case are the same evidence: sent twice, kept once.
+    """
+    now = at or clock.now()
+    viewer.need("evidence")
+    if stage not in Evidence.Stage.values:
+        raise Refused(
+            Sentence(zh=f"没有“{stage}”这个环节。", en=f"There is no stage “{stage}”; there are {', '.join(Evidence.Stage.values)}."),
+            status=422,
+            code="unknown_stage",
+        )
+    picture = examine(content)
+    digest = hashlib.sha256(content).hexdigest()
+    path = Path(digest[:2]) / f"{digest}.{SUFFIX[picture.media_type]}"
+    with transaction.atomic():
+        case = cases_for(viewer).filter(id=case_id).select_for_update(of=("self",)).first()
+        if case is None:
+            raise not_found()
+        if not is_open(case):
+            raise Refused(Sentence(zh="案件已办结，不能再加照片。", en="The case is closed; no evidence can be added."))
+        present = Evidence.objects.filter(case_id=case_id)
+        if (same := present.filter(stage=stage, sha256=digest).first()) is not None:
+            return same
+        if present.count() >= MAX_FILES:
+            raise Refused(Sentence(zh=f"每个案件最多{MAX_FILES}张照片。", en=f"A case holds {MAX_FILES} photographs at most."))
+        _keep(folder() / path, content)
+        evidence = Evidence.objects.create(
+            case_id=case_id, stage=stage, sha256=digest, media_type=picture.media_type, size=len(content),
+            original=str(path), by=viewer.actor, at=now,
+        )  # fmt: skip
+        publish(
+            [
+                EvidenceAdded(
+                    subject=f"case:{case_id}", actor=viewer.actor, at=now,
+                    evidence=evidence.id, stage=stage, sha256=digest, size=len(content),
+                )
+            ]
+        )  # fmt: skip
+    return evidence
+
+
+def make_served_copies(evidence_ids: Sequence[int]) -> None:
+    """Make the copies that people see: re-encoded, upright, without EXIF. Runs after receipt, never in the request."""
+    for row in Evidence.objects.filter(id__in=evidence_ids, served=""):
+        content = (folder() / row.original).read_bytes()
+        if hashlib.sha256(content).hexdigest() != row.sha256:
+            raise ValueError(f"evidence {row.id} is not what was received")
+        copy = served_copy(content)
+        path = Path("served") / row.sha256[:2] / f"{row.sha256}.jpg"
+        _keep(folder() / path, copy)
+        row.served, row.served_sha256 = str(path), hashlib.sha256(copy).hexdigest()
+        row.save(update_fields=["served", "served_sha256"])
+
+
+def hand_back(moves: Sequence[Move], *, viewer: Viewer, at: datetime | None = None) -> list[Case]:
+    """Hand cases back as done, with the photographs that their type asks for."""
+    return _with_photographs(moves, viewer, at)
+
+
+def check(moves: Sequence[Move], *, viewer: Viewer, at: datetime | None = None) -> list[Case]:
+    """Check (核查) handed-back cases: another person looks whether the problem is gone."""
+    return move_cases(moves, viewer=viewer, at=at)
+
+
+def _with_photographs(moves: Sequence[Move], viewer: Viewer, at: datetime | None) -> list[Case]:
+    with transaction.atomic():
+        counts = photographs([m.case_id for m in moves])
+        return move_cases([replace(m, evidence=counts.get(m.case_id, (0, 0))) for m in moves], viewer=viewer, at=at)

@@ -1,0 +1,17 @@
+"""What can happen to evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gridloop.kernel.events import Happened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceAdded(Happened):
+    """A file was received; its digest is in the record, so that it cannot be exchanged unseen."""
+
+    evidence: int
+    stage: str
+    sha256: str
+    size: int

@@ -1,0 +1,76 @@
+"""What a picture must be like to be taken as evidence. Bytes in, a verdict out."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps
+
+from gridloop.kernel.errors import Refused
+from gridloop.kernel.language import Sentence
+
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 40_000_000
+"""A picture with more pixels is refused before it is decoded (RELIABILITY.md G18)."""
+SERVED_SIDE = 1600
+
+MAGIC: dict[str, tuple[bytes, ...]] = {
+    "image/jpeg": (b"\xff\xd8\xff",),
+    "image/png": (b"\x89PNG\r\n\x1a\n",),
+    "image/webp": (b"RIFF",),
+}
+SUFFIX = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that may be kept."""
+
+    media_type: str
+    width: int
+    height: int
+
+
+def _no(zh: str, en: str) -> Refused:
+    return Refused(Sentence(zh=zh, en=en), status=422, code="bad_picture")
+
+
+def examine(content: bytes) -> Picture:
+    """Judge bytes by what they are, not by their name. Raises `Refused` with what to send instead."""
+    if not content:
+        raise _no("文件是空的，请重新拍摄。", "The file is empty: take the photograph again.")
+    if len(content) > MAX_BYTES:
+        raise _no("文件超过20MB，请缩小后再传。", "The file is larger than 20 MB: send a smaller one.")
+    media_type = next((t for t, heads in MAGIC.items() if content.startswith(heads)), None)
+    if media_type is None or (media_type == "image/webp" and content[8:12] != b"WEBP"):
+        raise _no("只接受JPEG、PNG或WebP照片。", "Only JPEG, PNG or WebP photographs are accepted.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(content)) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise _no("照片超过4000万像素。", "The photograph has more than 40 million pixels.")
+                if Image.MIME.get(image.format or "") != media_type:
+                    raise _no("文件内容与格式不符。", "The file is not what its first bytes say.")
+                image.load()
+    except Refused:
+        raise
+    except Exception as error:
+        raise _no("照片已损坏，无法打开。", "The photograph is damaged and cannot be opened.") from error
+    return Picture(media_type, width, height)
+
+
+def served_copy(content: bytes) -> bytes:
+    """A fresh JPEG of the picture: turned upright, at most 1600 pixels a side, without any hidden data."""
+    with Image.open(io.BytesIO(content)) as image:
+        upright = ImageOps.exif_transpose(image)
+        upright.thumbnail((SERVED_SIDE, SERVED_SIDE))
+        out = io.BytesIO()
+        # A new image from the pixels alone: nothing that the file carried beside them comes along.
+        clean = Image.new("RGB", upright.size, "white")
+        clean.paste(upright.convert("RGBA"), mask=upright.convert("RGBA").getchannel("A"))
+        clean.save(out, "JPEG", quality=85, optimize=True)
+        return out.getvalue()
