@@ -79,5 +79,8 @@ ROLES: dict[str, Role] = {
 SEPARATED = frozenset({"system_admin", "security_admin", "auditor"})
 """The three separated administrators: one operates, one lets people in, one watches both. Nobody holds two of them."""
 
-PERMISSIONS = frozenset().union(*(role.may for role in ROLES.values()))
+FOR_MACHINES = frozenset({"read_cases"})
+"""Permissions that no post carries: a machine has no post by which it would see cases."""
+
+PERMISSIONS = FOR_MACHINES.union(*(role.may for role in ROLES.values()))
 """Every permission there is."""
