@@ -1,4 +1,6 @@
-"""Write gazetteer.csv, the invented places of the synthetic map, beside this file: ``python districts/410104/generate.py``.
+"""Write gazetteer.csv, the invented places of the synthetic map, beside this file.
+
+Run it as ``python districts/410104/generate.py``.
 
 The map itself needs no file: it is drawn from regions.csv and layout.yaml when the district is first loaded.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import shapely
 from django.db import connection, transaction
+from django.db.models.functions import Left
 
 from gridloop.kernel.bulk import insert_rows, update_rows
 from gridloop.kernel.errors import Mistake, Mistakes
@@ -20,8 +21,11 @@ from gridloop.kernel.language import Sentence
 from gridloop.territory import queries, synthetic
 from gridloop.territory.events import MapChanged
 from gridloop.territory.models import FormerBoundary, MapEdition, Region, UnitCell
+from gridloop.territory.rules import reading
+from gridloop.territory.rules.checking import StoredRegion, above, check_against_map
 from gridloop.territory.rules.codes import UNIT_CELL_DIGITS, Level, level_of
 from gridloop.territory.rules.location import area_m2
+from gridloop.territory.rules.tiling import TOLERANCE_M
 
 _LOCK = 7_301_004
 """Advisory lock: one change of the map at a time, so that what was checked still holds when it is stored."""
@@ -45,6 +49,114 @@ class Counts:
     redrawn: int = 0
     edited: int = 0
     unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did. With any mistake nothing was stored and the counts are zero."""
+
+    read: int
+    counts: Counts
+    mistakes: list[Mistake]
+    not_in_file: int = 0
+    """Active regions of the same levels under the same parents that the file does not mention. They stay as they are:
+    only `retire_regions` ends a region."""
+
+
+def import_regions(
+    *,
+    file: Path,
+    datum: str | None,
+    actor: str,
+    at: datetime,
+    level: str | None = None,
+    partial: bool = False,
+    tolerance_m: float = TOLERANCE_M,
+    dry_run: bool = False,
+    progress: reading.Progress | None = None,
+) -> ImportResult:
+    """Import regions or unit cells from GeoJSON, CSV or XLSX: all of the file, or nothing and all its mistakes.
+
+    `datum` must be named (`wgs84`, `cgcs2000`, `gcj02`, `bd09`). `level` demands one level; otherwise the codes tell.
+    `partial`: the file covers only part of its parents, so gaps are no mistake. Overlaps, gaps and protrusions
+    narrower than `tolerance_m` metres are tolerated. `dry_run` checks and counts, and stores nothing.
+    Importing the same file again changes nothing; a changed boundary becomes a new version, the old one is kept.
+    """
+    try:
+        read, mistakes = reading.read_regions(file, datum=reading.datum_of(datum), level=level, progress=progress)
+    except Mistakes as wrong:
+        return ImportResult(0, Counts(), wrong.mistakes)
+    with transaction.atomic():
+        _lock_map()
+        stored = _stored_around(read)
+        mistakes += check_against_map(read, stored, partial=partial, tolerance_m=tolerance_m, progress=progress)
+        if mistakes:
+            return ImportResult(len(read), Counts(), mistakes)
+        wanted = [
+            Wanted(
+                code=r.code,
+                name=r.attributes.get("name", r.code if r.is_cell and r.code not in stored else None),
+                shape=r.shape,
+                attributes={
+                    # A boundary that is not labelled synthetic is real from now on.
+                    **({"synthetic": False} if r.shape is not None else {}),
+                    **{k: v for k, v in r.attributes.items() if k != "name"},
+                },
+            )
+            for r in read
+        ]
+        counts = _store(wanted, f"import {file.name}", actor, at)
+        if dry_run:
+            transaction.set_rollback(True)
+    if dry_run:
+        queries.forget_map()
+    return ImportResult(len(read), counts, [], _not_in_file(read, stored))
+
+
+def _stored_around(read: Sequence[reading.ReadRegion]) -> dict[str, StoredRegion]:
+    """All regions and unit cells of the districts in a file, two queries."""
+    districts = sorted({r.code[: Level.DISTRICT.digits] for r in read})
+    stored: dict[str, StoredRegion] = {}
+    models: list[type[Region] | type[UnitCell]] = [Region, UnitCell]
+    for model in models:
+        rows = model.objects.annotate(district=Left("code", Level.DISTRICT.digits)).filter(district__in=districts)
+        for row in rows.iterator(chunk_size=2000):
+            stored[row.code] = StoredRegion(row.ends_on, row.shape, row.synthetic)
+    return stored
+
+
+def _not_in_file(read: Sequence[reading.ReadRegion], stored: Mapping[str, StoredRegion]) -> int:
+    mine = {r.code for r in read}
+    families = {(above(code), len(code)) for code in mine}
+    return sum(
+        code not in mine and known.ends_on is None and (above(code), len(code)) in families
+        for code, known in stored.items()
+    )
+
+
+@transaction.atomic
+def erase_drawing(*, district: str, actor: str, at: datetime) -> int:
+    """Take a synthetic map away, to make room for the real one; returns how many rows lost their boundary or went.
+
+    Districts, streets and communities keep code and name without a boundary; invented grids, micro-grids and unit
+    cells go altogether, because their codes were never issued by anybody.
+    """
+    _lock_map()
+    happened: dict[str, str] = {}
+    official = Region.objects.filter(code__startswith=district, synthetic=True, geometry__isnull=False)
+    below = official.exclude(level__in=[Level.DISTRICT, Level.STREET, Level.COMMUNITY])
+    cells = UnitCell.objects.filter(code__startswith=district, synthetic=True)
+    for rows in (below, cells):
+        happened |= dict.fromkeys(rows.values_list("code", flat=True), "retired")
+        rows.delete()
+    happened |= dict.fromkeys(official.values_list("code", flat=True), "redrawn")
+    official.update(
+        geometry=None, west=None, south=None, east=None, north=None, area_m2=None, boundary_version=0, synthetic=False
+    )
+    FormerBoundary.objects.filter(code__in=list(happened)).delete()
+    if happened:
+        _new_edition(happened, "erase_drawing", actor, at)
+    return len(happened)
 
 
 @transaction.atomic
@@ -123,7 +235,7 @@ def retire_regions(*, codes: Sequence[str], on: date, actor: str, at: datetime) 
             )
             ended += [row[0] for row in cursor.fetchall()]
     if ended:
-        _new_edition({c: "retired" for c in ended}, "retire_regions", actor, at)
+        _new_edition(dict.fromkeys(ended, "retired"), "retire_regions", actor, at)
     return len(ended)
 
 
@@ -234,5 +346,3 @@ def _new_edition(happened: dict[str, str], source: str, actor: str, at: datetime
 
 def _count(kinds: Iterable[str], kind: str) -> int:
     return sum(k == kind for k in kinds)
-
-

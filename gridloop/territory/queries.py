@@ -85,7 +85,7 @@ def _load(token: UUID | None, day: date) -> _Map:
                     since, until = (max(since, turn), until) if turn <= day else (since, min(until, turn))
             if (starts is None or starts <= day) and (ends is None or day < ends):
                 codes.append(code)
-                shapes.append(bytes(geometry))
+                shapes.append(bytes(geometry or b""))
         locators.append(Locator(codes, shapely.from_wkb(np.array(shapes, dtype=object))))
     return _Map(token, since, until, *locators)
 

@@ -138,7 +138,7 @@ def street_kind(code: str) -> str:
 
 
 def community_kind(code: str) -> str:
-    """``neighbourhood`` (社区居委会, 001-199), ``village`` (村委会, 200-399) or ``other``; ``area`` in private districts.
+    """``neighbourhood`` (社区居委会, 001-199), ``village`` (村委会, 200-399), ``other``; ``area`` in private districts.
 
     Observed in the statistics bureau's list of 2023-06-30.
     """

@@ -57,7 +57,7 @@ class Locator:
         lengths = np.array([len(code) for code in codes], dtype=np.intp)
         self.size = len(codes)
         self._layers = [
-            _Layer([codes[i] for i in chosen], geometries[chosen])
+            _Layer([codes[i] for i in chosen.tolist()], geometries[chosen])
             for chosen in (np.flatnonzero(lengths == digits) for digits in sorted(set(lengths.tolist()), reverse=True))
         ]
 

@@ -4,8 +4,8 @@
 
 from gridloop.territory.synthetic.areas import areas_from_points
 from gridloop.territory.synthetic.drawing import (
-    DrawnRegion,
     Drawing,
+    DrawnRegion,
     NamedRegion,
     Plan,
     draw_district,

@@ -18,16 +18,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 import yaml
-from shapely.geometry import Polygon
+from shapely import Polygon
 
 from gridloop.kernel.coordinates import MEAN_RADIUS
-from gridloop.territory.rules.codes import GridType, Level, community_kind, level_of, next_codes, parent_of
+from gridloop.territory.rules.codes import GridType, Level, community_kind, next_codes, parent_of
 
 Point = tuple[float, float]
 Ring = list[Point]
@@ -295,11 +297,9 @@ class _Draughtsman:
             on_edge[edge].append(corners[corner])
         full: list[Ring] = [[] for _ in rings]
         for number, (i, a, b) in enumerate(edges):
-            along = sorted(
-                {p for p in on_edge[number]} | {a, b},
-                key=lambda p, a=a, b=b: (p[0] - a[0]) * (b[0] - a[0]) + (p[1] - a[1]) * (b[1] - a[1]),
-            )
-            for p, q in zip(along, along[1:], strict=False):
+            # On a straight edge the distance from its beginning is the order along it.
+            along = sorted({*on_edge[number], a, b}, key=partial(math.dist, a))
+            for p, q in pairwise(along):
                 full[i].extend(_stepped(p, q)[:-1])
         return [Polygon(self._to_degrees(np.array(ring))) for ring in full]
 
@@ -351,5 +351,3 @@ def reading_order(points: Sequence[Point], *, row: float) -> list[int]:
         else:
             rows.append([i])
     return [i for members in rows for i in sorted(members, key=lambda i: points[i])]
-
-

@@ -117,8 +117,14 @@ def _crossings(roads: Sequence[tuple[str, Road]]) -> Iterator[NamedPlace]:
                 other = roads[j][0]
                 if j == i or other == name:
                     continue
-                aliases = (f"{other}与{name}交叉口", f"{name}{other}交叉口", f"{other}{name}交叉口")
-                aliases += (f"{name}与{other}路口", f"{other}与{name}路口", f"{name}和{other}交叉口", f"{other}和{name}交叉口")
+                pairs = ((name, other), (other, name))
+                aliases = tuple(
+                    f"{a}{joint}{b}{word}"
+                    for a, b in pairs
+                    for joint in ("与", "和", "")
+                    for word in ("交叉口", "路口")
+                    if (a, joint, word) != (name, "与", "交叉口")
+                )
                 yield NamedPlace(f"{name}与{other}交叉口", aliases, "crossing", round(x, 6), round(y, 6))
 
 
