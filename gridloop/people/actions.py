@@ -264,7 +264,7 @@ def give_post(
 
 
 def end_post(*, membership_id: int, viewer: Viewer, at: datetime) -> None:
-    """End a post with yesterday: it counts no more from this moment on."""
+    """End a post today: it counts no more from this moment on."""
     viewer.need("manage_people")
     with transaction.atomic():
         post = (
@@ -272,7 +272,7 @@ def end_post(*, membership_id: int, viewer: Viewer, at: datetime) -> None:
         )
         if post is None:
             raise not_found()
-        post.ends_on = day_of(at) - timedelta(days=1)
+        post.ends_on = day_of(at)
         post.save(update_fields=["ends_on"])
         publish(
             [

@@ -50,7 +50,7 @@ class Unit(models.Model):
     """The region for which the unit works; "" = the whole district."""
     starts_on = models.DateField(default=_today)
     ends_on = models.DateField(null=True, blank=True)
-    """The last day on which it counts; None = open."""
+    """The first day on which it counts no more; None = open."""
     synthetic = models.BooleanField(default=False)
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ class Person(AbstractBaseUser):
 
 
 class Membership(models.Model):
-    """A person's post: a role in a unit, for a region subtree, from a day to a day (both included)."""
+    """A person's post: a role in a unit, for a region subtree, from a day (included) to a day (left out)."""
 
     id = models.BigAutoField(primary_key=True)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="memberships")
@@ -111,7 +111,7 @@ class Membership(models.Model):
     """The subtree of the grid to which the post is limited (a code prefix); "" = all that the unit has."""
     starts_on = models.DateField(default=_today)
     ends_on = models.DateField(null=True, blank=True)
-    """The last day of the post; None = open."""
+    """The first day without the post; None = open."""
 
     class Meta:
         indexes = [models.Index(fields=["unit", "role"], name="membership_unit_role")]

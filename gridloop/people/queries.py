@@ -20,7 +20,7 @@ WITH RECURSIVE post AS (
     SELECT m.person_id, m.id, m.role, m.unit_id, coalesce(nullif(m.region_code, ''), u.region_code) AS region_code
     FROM people_membership m JOIN people_unit u ON u.id = m.unit_id JOIN people_person p ON p.id = m.person_id
     WHERE m.person_id = ANY(%(persons)s) AND p.is_active
-      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on >= %(day)s)
+      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on > %(day)s)
 ), below (root, id) AS (
     SELECT DISTINCT unit_id, unit_id FROM post
     UNION
@@ -50,7 +50,7 @@ WITH RECURSIVE request AS (
     FROM reach JOIN people_membership m ON m.unit_id = reach.id
     JOIN people_unit u ON u.id = m.unit_id JOIN people_person p ON p.id = m.person_id
     WHERE m.role = ANY(%(roles)s) AND p.is_active
-      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on >= %(day)s)
+      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on > %(day)s)
 ), asked AS (  -- a region lies below every prefix of its code, so an equality join finds the scopes above it
     SELECT n, unit_id, role, left(region_code, size) AS scope
     FROM request, generate_series(0, length(region_code)) AS size
@@ -147,7 +147,7 @@ def vacancies(grid_codes: Iterable[str], at: datetime | None = None) -> list[Vac
 
 
 def _on(day: object) -> Q:
-    return Q(starts_on__lte=day) & (Q(ends_on__isnull=True) | Q(ends_on__gte=day))
+    return Q(starts_on__lte=day) & (Q(ends_on__isnull=True) | Q(ends_on__gt=day))
 
 
 def units_for(viewer: Viewer) -> QuerySet[Unit]:

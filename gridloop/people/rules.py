@@ -142,8 +142,14 @@ class _Reader:
 
     def days(self) -> tuple[date | None, date | None]:
         first, last = self.day("starts_on"), self.day("ends_on")
-        if first and last and last < first:
-            self.wrong("ends_on", "早于开始日期", "lies before starts_on", "写最后一天", "write the last day")
+        if first and last and last <= first:
+            self.wrong(
+                "ends_on",
+                "不晚于开始日期",
+                "is not after starts_on",
+                "写不再任职的第一天",
+                "write the first day without it",
+            )
         return first, last
 
     def flag(self, column: str) -> bool:
@@ -270,7 +276,7 @@ class Span:
 
     def meets(self, other: Span) -> bool:
         """Whether the two share a day."""
-        return self.starts_on <= (other.ends_on or date.max) and other.starts_on <= (self.ends_on or date.max)
+        return self.starts_on < (other.ends_on or date.max) and other.starts_on < (self.ends_on or date.max)
 
 
 def breaks_separation(posts: Sequence[Span]) -> bool:

@@ -23,7 +23,7 @@ from gridloop.registry.models import ReporterContact
 
 MIN_REASON = 8
 """Characters that a reason for looking needs at least."""
-REVEALS_A_DAY = 50
+REVEALS_A_DAY = 60
 """Contacts one person may see on one day, unless ``GRIDLOOP_REVEALS_A_DAY`` says otherwise (Gridloop design)."""
 KEEP_DAYS = 365
 """Days from closure to the wipe, unless ``GRIDLOOP_KEEP_CONTACT_DAYS`` says otherwise (Gridloop design: 12 months)."""

@@ -36,9 +36,8 @@ def holder(role: str) -> Viewer:
 
 
 def reveal(contact: int, viewer: Viewer, **more: Any) -> actions.Contact:
-    return actions.reveal_contact(
-        **{"contact_id": contact, "case_id": 3, "reason": WHY, "viewer": viewer, "at": AT} | more
-    )
+    words: dict[str, Any] = {"contact_id": contact, "case_id": 3, "reason": WHY, "viewer": viewer, "at": AT}
+    return actions.reveal_contact(**words | more)
 
 
 def refusal(contact: int, viewer: Viewer, **more: Any) -> tuple[int, str]:

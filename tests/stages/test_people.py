@@ -68,8 +68,8 @@ def test_a_viewer_holds_todays_posts_with_every_unit_below_and_the_region_of_the
     assert queries.viewer_for(staff["zhang"], AT).grants[0].region_code == "410104001"
 
 
-def test_a_post_counts_from_its_first_to_its_last_day_in_the_districts_zone(staff: dict[str, int]) -> None:
-    Membership.objects.filter(person_id=staff["wang"]).update(starts_on=date(2026, 11, 16), ends_on=date(2026, 11, 17))
+def test_a_post_counts_from_its_first_day_to_its_end_in_the_districts_zone(staff: dict[str, int]) -> None:
+    Membership.objects.filter(person_id=staff["wang"]).update(starts_on=date(2026, 11, 16), ends_on=date(2026, 11, 18))
     seen = {
         hours: bool(
             queries.viewer_for(
@@ -133,7 +133,7 @@ def test_who_left_or_is_disabled_is_not_responsible(staff: dict[str, int]) -> No
     asked = (unit("street1"), "grid_worker", "410104001001B001")
     Person.objects.filter(id=staff["wang"]).update(is_active=False)
     assert queries.persons_for([asked], AT) == [staff["li"]]
-    Membership.objects.filter(person_id=staff["li"]).update(ends_on=AT.date() - timedelta(days=1))
+    Membership.objects.filter(person_id=staff["li"]).update(ends_on=AT.date())
     assert queries.persons_for([asked], AT) == [staff["zhang"]]
     assert queries.persons_for([], AT) == []
 
