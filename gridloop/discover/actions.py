@@ -91,9 +91,7 @@ def receive_reports(
     whole sequence are raised together as `Mistakes`; then nothing was stored.
     """
     at = at or clock.now()
-    mistakes = [m for n, report in enumerate(reports) for m in _mistakes(n, report, at)]
-    if mistakes:
-        raise Mistakes(mistakes)
+    check_reports(reports, at=at)
     digests = [_digest(report) for report in reports]
     with transaction.atomic():
         known = _known(client, {r.key for r in reports})
@@ -132,6 +130,14 @@ def receive_reports(
         outcome = Outcome.ACCEPTED if new else Outcome.REPLAYED
         receipts.append(Receipt(report.key, outcome, report_id, number, _secret(client, report.key)))
     return receipts
+
+
+def check_reports(reports: Sequence[NewReport], *, at: datetime | None = None) -> None:
+    """Raise all mistakes of all reports as one `Mistakes`. Looks at values only, not at the database."""
+    at = at or clock.now()
+    mistakes = [m for n, report in enumerate(reports) for m in _mistakes(n, report, at)]
+    if mistakes:
+        raise Mistakes(mistakes)
 
 
 def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:

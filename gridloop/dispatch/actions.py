@@ -15,7 +15,7 @@ from gridloop.dispatch.rules import Directory, UnitPlace, explain, limit_words
 from gridloop.kernel import clock
 from gridloop.kernel.language import Sentence
 from gridloop.people.actions import NewNotice, notify
-from gridloop.people.models import Person, Unit
+from gridloop.people.models import Unit
 from gridloop.people.queries import persons_for
 from gridloop.people.viewer import SYSTEM
 from gridloop.standard import queries as standard_queries
@@ -58,15 +58,12 @@ def send_routed(cases: Iterable[Case], *, at: datetime | None = None) -> int:
     ]
     persons = iter(persons_for(wanted))
     holders = [next(persons) if route.person is not None else None for _, route, _ in chosen]
-    named = dict(Person.objects.filter(id__in={p for p in holders if p}).values_list("id", "name"))
     moves: list[Move] = []
     helpers: list[Move] = []
     for (case, route, unit), person in zip(chosen, holders, strict=True):
         limit = standards[case.pack_release_id].case_type(case.case_type).condition(case.condition or None).limit
-        why = explain(
-            route.why, unit.named(), named.get(person) if person else None, names.get(case.region_code, ""),
-            limit_words(limit.amount, limit.clock),
-        )  # fmt: skip
+        place = names.get(case.region_code, "")
+        why = explain(route.why, unit.named(), place, limit_words(limit.amount, limit.clock))
         moves.append(Move(case_id=case.id, verb="dispatch", unit_id=unit.id, person_id=person, route=route.id, why=why))
         found = [units.find(s, case.region_code, managers) for s in route.co_units]
         helping = tuple(CoUnit(unit_id=u.id) for u in dict.fromkeys(found) if u is not None and u.id != unit.id)

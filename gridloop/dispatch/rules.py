@@ -65,12 +65,11 @@ class Directory:
         return self.by_duty.get((selector.function, region)) or self.by_duty.get((selector.function, ""))
 
 
-def explain(route_why: Sentence, unit: Sentence, person: str | None, place: str, deadline: Sentence) -> Sentence:
-    """The one sentence that is stored with the case and read to whoever asks why it came to them."""
+def explain(route_why: Sentence, unit: Sentence, place: str, limit: Sentence) -> Sentence:
+    """The one sentence that is stored with the case and read to whoever asks why it came to them. Names no person."""
     return Sentence(
-        zh=f"{route_why.zh.rstrip('。')}；地点在{place or '本区'}，派给{unit.zh}{f'（{person}）' if person else ''}，限时{deadline.zh}。",
-        en=f"{route_why.en.rstrip('.')}; it lies in {place or 'the district'}, so it goes to {unit.en}"
-        f"{f' ({person})' if person else ''}, due within {deadline.en}.",
+        zh=f"{route_why.zh.rstrip('。')}；地点在{place or '本区'}，派给{unit.zh}，限时{limit.zh}。",
+        en=f"{route_why.en.rstrip('.')}; it lies in {place or 'the district'}, goes to {unit.en} and is due within {limit.en}.",
     )
 
 

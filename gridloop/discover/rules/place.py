@@ -40,5 +40,7 @@ class Gazetteer:
         for text in texts:
             names = [n for n in self._names if n in text]
             entry = self._names[max(names, key=len)] if names else None
-            found.append(Place(entry.name, entry.region_code, entry.lon, entry.lat, True, (entry.name,)) if entry else None)
+            found.append(
+                Place(entry.name, entry.region_code, entry.lon, entry.lat, True, (entry.name,)) if entry else None
+            )
         return found
