@@ -64,3 +64,22 @@ class Batch(models.Model):
     reaction = models.CharField(max_length=60)
     deliveries = models.JSONField()
     started_at = models.DateTimeField(db_default=Now())
+
+
+class LogLeaf(models.Model):
+    """One event's place in the sealed log. Immutable like the event; written by `sealing` alone."""
+
+    index = models.BigIntegerField(primary_key=True)
+    """From 0, without gaps, in the order in which the sealer saw the events committed."""
+    event_id = models.BigIntegerField(unique=True)
+    leaf_hash = models.BinaryField()
+
+
+class Checkpoint(models.Model):
+    """A signed statement: the log had `size` leaves and this root. Immutable; the witness file has the same text."""
+
+    size = models.BigIntegerField(primary_key=True)
+    note = models.TextField()
+    """The signed note: origin, size, root, time, watermark, signature. See `verify_log` for its form."""
+    edge = models.BinaryField()
+    """The hashes of the tree's right edge, from left to right: from here the tree can grow on, or be checked on."""
