@@ -34,3 +34,11 @@ def _empty_tables() -> None:
                 cursor.execute(f'DELETE FROM "{table}"')
         finally:
             cursor.execute("SET session_replication_role = DEFAULT")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_map() -> None:
+    """No test answers from the map of the test before it."""
+    from gridloop.territory import queries
+
+    queries.forget_map()

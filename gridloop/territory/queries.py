@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,6 +17,7 @@ import numpy as np
 import shapely
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Length
 from numpy.typing import ArrayLike, NDArray
 
 from gridloop.kernel import clock
@@ -114,10 +117,11 @@ def nearest(lons: ArrayLike, lats: ArrayLike) -> tuple[Codes, NDArray[np.float64
 
 def active(on: date | None = None) -> QuerySet[Region]:
     """The regions that exist on a day (today), in the order of their codes."""
-    day = on or today()
-    return Region.objects.filter(
-        Q(starts_on__isnull=True) | Q(starts_on__lte=day), Q(ends_on__isnull=True) | Q(ends_on__gt=day)
-    ).order_by("code")
+    return Region.objects.filter(_exists(on or today())).order_by("code")
+
+
+def _exists(day: date) -> Q:
+    return (Q(starts_on__isnull=True) | Q(starts_on__lte=day)) & (Q(ends_on__isnull=True) | Q(ends_on__gt=day))
 
 
 def subtree(code: str, *, level: Level | None = None) -> QuerySet[Region]:
@@ -156,3 +160,32 @@ def features(rows: QuerySet[Region] | QuerySet[UnitCell], *, datum: Datum = Datu
             "boundary_version": row.boundary_version,
         }
         yield {"type": "Feature", "properties": properties, "geometry": shapely.geometry.mapping(shape)}
+
+
+def export_geojson(path: Path, code: str = "", *, level: str | None = None, datum: Datum | str = Datum.WGS84) -> int:
+    """Write the active regions at and below `code` to a GeoJSON file, parents first; returns how many.
+
+    `level` chooses one level, or "unit_cell" for the unit cells. The file says its datum and what is synthetic;
+    `actions.import_regions` reads it back with the same datum. It appears whole or not at all.
+    """
+    chosen = Datum(datum)
+    rows: QuerySet[Region] | QuerySet[UnitCell]
+    if level == "unit_cell":
+        rows = UnitCell.objects.filter(_exists(today()), code__startswith=code).order_by("code")
+    else:
+        rows = subtree(code, level=None if level is None else Level(level)).order_by(Length("code"), "code")
+    head: dict[str, Any] = {"type": "FeatureCollection", "datum": chosen.value}
+    if epsg := {Datum.WGS84: 4326, Datum.CGCS2000: 4490}.get(chosen):
+        head["crs"] = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{epsg}"}}
+    draft = path.with_name(f".{path.name}.part")
+    count = 0
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "features": [')
+            for count, one in enumerate(features(rows, datum=chosen), 1):
+                file.write((",\n" if count > 1 else "\n") + json.dumps(one, ensure_ascii=False))
+            file.write("\n]}\n")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return count

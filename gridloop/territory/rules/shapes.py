@@ -202,7 +202,7 @@ def _ring_problems(ring: NDArray[np.float64], chinese: bool) -> list[Problem]:
                 else Sentence(zh="经度 -180–180、纬度 -90–90（度）", en="longitude -180 to 180, latitude -90 to 90"),
             )
         )
-    if len(ring) < 3 or len(np.unique(ring, axis=0)) < 3:
+    if not _three_different(ring):
         problems.append(
             (
                 Sentence(zh="不同的点少于 3 个", en="there are fewer than 3 different corners"),
@@ -224,12 +224,17 @@ def _ring_problems(ring: NDArray[np.float64], chinese: bool) -> list[Problem]:
     return problems
 
 
+def _three_different(ring: NDArray[np.float64]) -> bool:
+    others = ring[(ring != ring[0]).any(axis=1)]
+    return len(others) > 0 and bool((others != others[0]).any())
+
+
+_NUMBERS = (int, float)
+"""Exactly these: JSON's true is an int to isinstance."""
+
+
 def _is_corner(corner: Any) -> bool:
-    return (
-        isinstance(corner, list)
-        and len(corner) >= 2
-        and all(isinstance(n, int | float) and not isinstance(n, bool) for n in corner[:2])
-    )
+    return isinstance(corner, list) and len(corner) >= 2 and type(corner[0]) in _NUMBERS and type(corner[1]) in _NUMBERS
 
 
 def _at(corner: Sequence[float] | NDArray[np.float64]) -> str:
