@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from gridloop.cases import events as case
+from gridloop.cases.queries import unlike_their_record
 from gridloop.discover import events as report
 from gridloop.discover.reactions import triage
 from gridloop.dispatch.reactions import climb, route, warn, watch_the_clock
@@ -12,8 +13,9 @@ from gridloop.evaluate.reactions import note
 from gridloop.feedback import events as callback
 from gridloop.feedback.reactions import ask
 from gridloop.handle import events as evidence
+from gridloop.handle.queries import unlike_its_record
 from gridloop.handle.reactions import make_copies
-from gridloop.kernel import events, jobs
+from gridloop.kernel import events, jobs, sealing
 from gridloop.kernel.events import Happened, Reaction
 
 REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
@@ -60,7 +62,13 @@ TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
 """Cron line -> what to do then."""
 
 
+CHECKS = [unlike_their_record, unlike_its_record]
+"""What `audit verify` compares with the record beside the record itself."""
+
+
 def wire() -> None:
     """Subscribe every reaction and timer of the loop. Called once when the product starts."""
     events.subscribe(REACTIONS, one_at_a_time=ONE_AT_A_TIME)
     jobs.schedule(TIMERS)
+    for check in CHECKS:
+        sealing.also_check(check)

@@ -122,7 +122,9 @@ def district() -> District:
     seen = viewers_for(people.values())
     from gridloop.people.models import Unit
 
-    return District(people, {name: seen[key] for name, key in people.items()}, dict(Unit.objects.values_list("code", "id")))
+    return District(
+        people, {name: seen[key] for name, key in people.items()}, dict(Unit.objects.values_list("code", "id"))
+    )
 
 
 def _rows(names: tuple[str, ...], table: list[tuple[str, ...]]) -> list[Row]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -16,9 +15,9 @@ from django.db import connection, transaction
 from gridloop.cases import events as e
 from gridloop.cases import rules
 from gridloop.cases.models import Case, CoHandling, DayCounter
-from gridloop.cases.queries import cases_for
+from gridloop.cases.queries import DEFAULTS, FIELDS, cases_for, stored, words_of
 from gridloop.cases.rules import Move
-from gridloop.cases.workflow import STAGES, STATES, VERBS, WITH_UNIT, Step, allowed, step_for
+from gridloop.cases.workflow import STAGES, STATES, VERBS, Step, allowed, step_for
 from gridloop.kernel import clock
 from gridloop.kernel.bulk import insert_rows, update_rows
 from gridloop.kernel.errors import Mistake, Mistakes, Refused, not_found
@@ -79,7 +78,7 @@ def open_cases(new: Sequence[NewCase], *, viewer: Viewer, at: datetime | None = 
                     at=case.opened_at,
                     version=case.version,
                     set=_fields_set(case),
-                    about={"reports": list(n.reports), "words": _words(case)},
+                    about={"reports": list(n.reports), "words": words_of(case)},
                 )
                 for case, n in zip(cases, new, strict=True)
             ]
@@ -135,10 +134,6 @@ def _number(cases: Sequence[Case], district: str, zone: Any) -> None:
     for case, day in zip(cases, days, strict=True):
         following[day] += 1
         case.number = f"{day}{following[day]:05d}"
-
-
-def _words(case: Case) -> str:
-    return hashlib.sha256(f"{case.text}\0{case.address}".encode()).hexdigest()
 
 
 # --- clocks ------------------------------------------------------------------------------------------------------
@@ -532,7 +527,7 @@ def _correct(work: _Work, viewer: Viewer) -> None:
         case.region_code = move.region_code
     if move.address is not None:
         case.address = move.address
-    work.about["words"] = _words(case)
+    work.about["words"] = words_of(case)
 
 
 def _co_hand_back(work: _Work, viewer: Viewer) -> None:
@@ -622,7 +617,7 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
     changed: set[str] = set()
     events: list[e.CaseEvent] = []
     for work in works:
-        fields = _changes(work)
+        fields = _changes(work.case, work.before)
         changed |= fields.keys()
         event = work.event or work.step.event
         about = {k: v for k, v in work.about.items() if k not in ("parts", "appeal", "clock")}
@@ -645,37 +640,19 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
     publish(events)
 
 
-# --- the record --------------------------------------------------------------------------------------------------
-
-_TOLD = [f for f in Case._meta.concrete_fields if f.name not in ("id", "text", "address")]
-"""The fields whose every change is in the record. Words stay out of it; their digest is in."""
-_NAMES = [f.attname for f in _TOLD]
-_DEFAULTS = {f.attname: (f.get_default() if f.has_default() else ("" if f.get_internal_type() == "CharField" else None)) for f in _TOLD}
+# --- the record ------------------------------------------------------------------------------------------------------
 
 
 def _snapshot(case: Case) -> dict[str, Any]:
-    return {name: getattr(case, name) for name in _NAMES}
-
-
-def stored(value: Any) -> Any:
-    """A field's value as an event carries it: moments in UTC to the microsecond, all else as JSON has it."""
-    return value.isoformat(timespec="microseconds").replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return {name: getattr(case, name) for name in FIELDS}
 
 
 def _fields_set(case: Case) -> dict[str, Any]:
-    return {n: stored(v) for n in _NAMES if (v := getattr(case, n)) != _DEFAULTS[n]}
+    return {n: stored(v) for n in FIELDS if (v := getattr(case, n)) != DEFAULTS[n]}
 
 
-def _changes(work: _Work) -> dict[str, Any]:
-    return {n: stored(v) for n in _NAMES if (v := getattr(work.case, n)) != work.before[n]}
-
-
-def fold(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The case's fields as its events tell them, in their order: what the row must equal."""
-    state = {name: stored(value) for name, value in _DEFAULTS.items()}
-    for data in events:
-        state.update(data.get("set", {}))
-    return state
+def _changes(case: Case, before: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: stored(v) for n in FIELDS if (v := getattr(case, n)) != before[n]}
 
 
 # --- timers ------------------------------------------------------------------------------------------------------
@@ -698,7 +675,7 @@ def note_deadlines(*, at: datetime | None = None, limit: int = 1000) -> int:
                 if due:
                     case.overdue_at = now
                 event = e.DeadlinePassed if due else e.DeadlineNear
-                changes = {n: stored(v) for n in _NAMES if (v := getattr(case, n)) != before[n]}
+                changes = _changes(case, before)
                 about = {"stage": STAGES.get(case.state, ""), "due_at": stored(case.due_at)}
                 events.append(
                     event(
@@ -726,4 +703,4 @@ def resume_due(*, at: datetime | None = None, limit: int = 1000) -> int:
     return len(ids)
 
 
-__all__ = ["Move", "NewCase", "fold", "move_cases", "note_deadlines", "open_cases", "resume_due", "stored", "WITH_UNIT"]
+__all__ = ["Move", "NewCase", "move_cases", "note_deadlines", "open_cases", "resume_due"]

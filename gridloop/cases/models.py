@@ -90,7 +90,9 @@ class Case(models.Model):
                 name="case_open_near",
                 condition=~models.Q(state__in=["closed", "forced_close", "not_accepted", "cancelled"]),
             ),
-            models.Index(fields=["due_at"], name="case_due", condition=models.Q(due_at__isnull=False, overdue_at__isnull=True)),
+            models.Index(
+                fields=["due_at"], name="case_due", condition=models.Q(due_at__isnull=False, overdue_at__isnull=True)
+            ),
             models.Index(fields=["warn_at"], name="case_warn", condition=models.Q(warn_at__isnull=False)),
             models.Index(fields=["resume_at"], name="case_resume", condition=models.Q(resume_at__isnull=False)),
             models.Index(fields=["state", "id"], name="case_state"),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from gridloop.cases.models import Case, CoHandling
 from gridloop.cases.rules import cells_around
 from gridloop.cases.workflow import ENDS
+from gridloop.kernel.language import Sentence
+from gridloop.kernel.models import Event
+from gridloop.kernel.sealing import Finding
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 
@@ -34,23 +40,101 @@ def cases_for(viewer: Viewer) -> QuerySet[Case]:
     return Case.objects.filter(seen)
 
 
-def open_near(
-    places: Sequence[tuple[str, float, float, float]], *, since: datetime
-) -> list[Case]:
+def open_near(places: Sequence[tuple[str, float, float, float]], *, since: datetime) -> list[Case]:
     """Open cases near any of the places (case type, longitude, latitude, metres), reported since then. One query."""
     pairs = sorted({(kind, cell) for kind, lon, lat, meters in places for cell in cells_around(lon, lat, meters)})
     if not pairs:
         return []
-    from gridloop.cases.models import Case as Row
-
     return list(
-        Row.objects.raw(
+        Case.objects.raw(
             "SELECT c.* FROM cases_case c JOIN unnest(%s::text[], %s::bigint[]) AS near(kind, cell) "
             "ON c.case_type = near.kind AND c.cell = near.cell "
             "WHERE c.state NOT IN ('closed', 'forced_close', 'not_accepted', 'cancelled') AND c.reported_at >= %s",
             [[kind for kind, _ in pairs], [cell for _, cell in pairs], since],
         )
     )
+
+
+# --- the record ------------------------------------------------------------------------------------------------------
+
+TOLD = [f for f in Case._meta.concrete_fields if f.name not in ("id", "text", "address")]
+"""The fields whose every change is in the record. Words stay out of it; their digest is in."""
+FIELDS = [f.attname for f in TOLD]
+DEFAULTS: dict[str, Any] = {
+    f.attname: f.get_default() if f.has_default() else "" if f.get_internal_type() == "CharField" else None
+    for f in TOLD
+}
+
+
+def stored(value: Any) -> Any:
+    """A field's value as an event carries it: moments in UTC to the microsecond, all else as JSON has it."""
+    return value.isoformat(timespec="microseconds").replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def words_of(case: Case) -> str:
+    """The digest that stands in the record for the case's text and address."""
+    return hashlib.sha256(f"{case.text}\0{case.address}".encode()).hexdigest()
+
+
+def fold(told: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The case's fields as the data of its events tell them, in their order: what the row must equal."""
+    state = {name: stored(value) for name, value in DEFAULTS.items()}
+    for data in told:
+        state.update(data.get("set", {}))
+    return state
+
+
+def unlike_their_record(*, chunk: int = 2_000) -> Iterator[Finding]:
+    """Cases whose row is not what their events say: the row was changed, added or removed behind the application.
+
+    Compares every field but the words, and of the words the digest. Reads in chunks; memory stays flat.
+    """
+    last = 0
+    while True:
+        opened = dict(
+            Event.objects.filter(name="CaseOpened", id__gt=last).order_by("id").values_list("id", "subject")[:chunk]
+        )
+        if not opened:
+            break
+        last = max(opened)
+        told: dict[str, list[Event]] = {}
+        for event in Event.objects.filter(subject__in=opened.values()).order_by("id").iterator(chunk):
+            told.setdefault(event.subject, []).append(event)
+        rows = {f"case:{c.id}": c for c in Case.objects.filter(id__in=[int(s[5:]) for s in opened.values()])}
+        for subject, events in told.items():
+            yield from _compare(subject, rows.get(subject), events)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM cases_case c WHERE NOT EXISTS (SELECT FROM kernel_event e "
+            "WHERE e.subject = 'case:' || c.id AND e.name = 'CaseOpened') ORDER BY id LIMIT 1000"
+        )
+        for (case_id,) in cursor.fetchall():
+            yield Finding(
+                "case_without_record", (),
+                Sentence(zh=f"案件{case_id}没有立案记录：有人绕过系统写入。", en=f"Case {case_id} has no record of its opening: it was written past the application."),
+            )  # fmt: skip
+
+
+def _compare(subject: str, case: Case | None, events: Sequence[Event]) -> Iterator[Finding]:
+    ids = tuple(e.id for e in events)
+    if case is None:
+        yield Finding(
+            "case_removed", ids,
+            Sentence(zh=f"{subject}有记录却没有了：有人绕过系统删除。", en=f"{subject} has a record but is gone: it was removed past the application."),
+        )  # fmt: skip
+        return
+    data = [e.data for e in events]
+    said = fold(data)
+    differs = sorted(n for n, value in said.items() if stored(getattr(case, n)) != value)
+    words = next((d["about"]["words"] for d in reversed(data) if "words" in d.get("about", {})), None)
+    if words != words_of(case):
+        differs.append("text")
+    if differs:
+        names = ", ".join(differs)
+        yield Finding(
+            "case_changed", ids,
+            Sentence(zh=f"案件{case.number}与记录不符：{names}。有人绕过系统改动。", en=f"Case {case.number} is not what its record says: {names}. It was changed past the application."),
+        )  # fmt: skip
 
 
 def is_open(case: Case) -> bool:

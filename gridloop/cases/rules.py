@@ -143,7 +143,8 @@ def co_units(case: Any, move: Move, now: Situation) -> Sentence | None:
     wanted = [c.unit_id for c in move.co_units]
     if case.unit_id in wanted or len(set(wanted)) < len(wanted) or set(wanted) & set(now.open_co_units):
         return Sentence(
-            zh="协办单位重复，或就是主办单位。", en="A helping unit is named twice, helps already, or is the lead itself."
+            zh="协办单位重复，或就是主办单位。",
+            en="A helping unit is named twice, helps already, or is the lead itself.",
         )
     return None
 
@@ -255,6 +256,4 @@ def cells_around(lon: float, lat: float, meters: float) -> list[int]:
     """The numbers of all squares that reach within `meters` of a place."""
     steps = 1 + int(meters / 45)
     row, column = int(lat // DUPLICATE_CELL), int(lon // (DUPLICATE_CELL * 1.2))
-    return [
-        (row + r) * 10_000_000 + column + c for r in range(-steps, steps + 1) for c in range(-steps, steps + 1)
-    ]
+    return [(row + r) * 10_000_000 + column + c for r in range(-steps, steps + 1) for c in range(-steps, steps + 1)]

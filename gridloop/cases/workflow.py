@@ -48,6 +48,9 @@ STAGES: dict[str, str] = {
 """Which stage limit runs in a state; in a state that is not here no clock runs."""
 
 
+NAMELESS = Sentence(zh="", en="")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One row: who may move a case by `verb` (with `outcome`, if the verb has several) from where to where."""
@@ -61,7 +64,7 @@ class Step:
     event: type[e.CaseEvent]
     guards: tuple[str, ...] = ()
     """Names of functions in `cases.rules`."""
-    name: Sentence = Sentence(zh="", en="")
+    name: Sentence = NAMELESS
 
 
 def _steps() -> Iterable[Step]:
@@ -72,6 +75,7 @@ def _steps() -> Iterable[Step]:
         where = (origins,) if isinstance(origins, str) else origins
         return Step(where, verb, outcome, to, permission, event, guards, Sentence(zh=zh, en=en))
 
+    # fmt: off
     yield row("reported", "accept", "pending_filing", "accept", e.CaseAccepted, "受理", "accept")
     yield row("reported", "accept", "pending_verify", "assign_verify", e.CaseAccepted, "受理并核实", "accept and have it verified", outcome="verify")
     yield row("reported", "reject_intake", "not_accepted", "reject_intake", e.CaseRejected, "不予受理", "reject", "reason")
@@ -107,6 +111,7 @@ def _steps() -> Iterable[Step]:
     yield row("closed", "appeal", "", "appeal", e.AppealMade, "申诉", "appeal", "in_unit", "reason", "no_appeal_yet")
     yield row("closed", "decide_appeal", "", "decide_appeal", e.AppealReviewed, "复核申诉", "review an appeal", "reason", "appeal_waits", "another_reviewer", outcome="grant")
     yield row("closed", "decide_appeal", "", "decide_appeal", e.AppealDecided, "驳回申诉", "refuse an appeal", "reason", "appeal_waits", "another_reviewer", outcome="refuse")
+    # fmt: on
 
 
 STEPS: tuple[Step, ...] = tuple(_steps())

@@ -150,11 +150,19 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
     if not report.key or len(report.key) > MAX_KEY:
         wrong("key", "缺少或过长", "is missing or too long", "用一个UUID", "use a UUID")
     if not report.channel or len(report.channel) > 24 or not re.fullmatch(r"[a-z0-9_]+", report.channel):
-        wrong("channel", "不是渠道名", "is not a channel's name", "例如 hotline、app", "write for example hotline or app")
+        wrong(
+            "channel", "不是渠道名", "is not a channel's name", "例如 hotline、app", "write for example hotline or app"
+        )
     if not (report.text.strip() or report.title.strip()):
         wrong("text", "为空", "is empty", "写明发生了什么、在哪里", "say what happened and where")
     if len(report.text) > MAX_TEXT or len(report.title) > 300 or len(report.address) > 300:
-        wrong("text", "太长", "is too long", f"最多{MAX_TEXT}字，标题和地址300字", f"at most {MAX_TEXT} characters, title and address 300")
+        wrong(
+            "text",
+            "太长",
+            "is too long",
+            f"最多{MAX_TEXT}字，标题和地址300字",
+            f"at most {MAX_TEXT} characters, title and address 300",
+        )
     if "\x00" in report.text + report.title + report.address + report.key:
         wrong("text", "含有空字符", "contains a NUL character", "删去它", "remove it")
     if (report.lon is None) != (report.lat is None):
@@ -163,10 +171,14 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
         if not (-180 <= report.lon <= 180 and -90 <= report.lat <= 90):
             wrong("lon", "经纬度超出范围", "lies outside the globe", "用度，经度在前", "use degrees, longitude first")
     if report.datum not in set(coordinates.Datum):
-        wrong("datum", "不认识的坐标系", "is an unknown datum", "、".join(coordinates.Datum), ", ".join(coordinates.Datum))
+        wrong(
+            "datum", "不认识的坐标系", "is an unknown datum", "、".join(coordinates.Datum), ", ".join(coordinates.Datum)
+        )
     for name, moment in (("reported_at", report.reported_at), ("due_at", report.due_at)):
         if moment is not None and moment.tzinfo is None:
-            wrong(name, "没有时区", "has no time zone", "写成2026-11-21T08:00:00+08:00", "write 2026-11-21T08:00:00+08:00")
+            wrong(
+                name, "没有时区", "has no time zone", "写成2026-11-21T08:00:00+08:00", "write 2026-11-21T08:00:00+08:00"
+            )
     if report.reported_at is not None and report.reported_at.tzinfo is not None and report.reported_at > at + FUTURE:
         wrong("reported_at", "在未来", "lies in the future", "检查发送方的时钟", "check the sender's clock")
     return found
@@ -311,9 +323,7 @@ def triage_reports(report_ids: Sequence[int], *, at: datetime | None = None) -> 
         update_rows([o.report for o in opinions], ["state", "guess", "case_id", "settled_at"])
         publish(
             [
-                ReportPutToTriage(
-                    subject=f"report:{o.report.id}", actor=SYSTEM.actor, at=now, doubts=tuple(o.doubts)
-                )
+                ReportPutToTriage(subject=f"report:{o.report.id}", actor=SYSTEM.actor, at=now, doubts=tuple(o.doubts))
                 for o in opinions
                 if o.doubts
             ]
@@ -356,12 +366,19 @@ def _find_places(opinions: Sequence[_Opinion]) -> None:
     if not named:
         return
     gazetteer = discover_queries.gazetteer()
-    found = gazetteer.find([f"{o.report.address}，{_said(o.report)}" if o.report.address else _said(o.report) for o in named])
+    found = gazetteer.find(
+        [f"{o.report.address}，{_said(o.report)}" if o.report.address else _said(o.report) for o in named]
+    )
     for opinion, place in zip(named, found, strict=True):
         if place is None:
             opinion.doubts.append("no_place")
             continue
-        opinion.lon, opinion.lat, opinion.region_code, opinion.place = place.lon, place.lat, place.region_code, place.name
+        opinion.lon, opinion.lat, opinion.region_code, opinion.place = (
+            place.lon,
+            place.lat,
+            place.region_code,
+            place.name,
+        )
         if not place.sure:
             opinion.doubts.append("place")
 
@@ -375,15 +392,28 @@ def _find_duplicates(opinions: Sequence[_Opinion], now: datetime) -> None:
     longest = max(rule.hours for rule in rules_by_type.values())
     since = min(o.report.reported_at for o in placed) - timedelta(hours=longest)
     near = open_near(
-        [(o.case_type.key, o.lon, o.lat, rules_by_type[o.case_type.key].meters) for o in placed if o.case_type and o.lon is not None and o.lat is not None],
+        [
+            (o.case_type.key, o.lon, o.lat, rules_by_type[o.case_type.key].meters)
+            for o in placed
+            if o.case_type and o.lon is not None and o.lat is not None
+        ],
         since=since,
     )
     candidates = [
-        duplicates.Seen(key=c.id, case_type=c.case_type, lon=c.lon or 0.0, lat=c.lat or 0.0, at=c.reported_at, text=c.text)
+        duplicates.Seen(
+            key=c.id, case_type=c.case_type, lon=c.lon or 0.0, lat=c.lat or 0.0, at=c.reported_at, text=c.text
+        )
         for c in near
     ]
     new = [
-        duplicates.Seen(key=o.report.id, case_type=o.case_type.key if o.case_type else "", lon=o.lon or 0.0, lat=o.lat or 0.0, at=o.report.reported_at, text=_said(o.report))
+        duplicates.Seen(
+            key=o.report.id,
+            case_type=o.case_type.key if o.case_type else "",
+            lon=o.lon or 0.0,
+            lat=o.lat or 0.0,
+            at=o.report.reported_at,
+            text=_said(o.report),
+        )
         for o in placed
     ]
     for opinion, match in zip(placed, duplicates.find(new, candidates, rules_by_type), strict=True):
@@ -528,11 +558,11 @@ def settle_reports(answers: Sequence[Answer], *, viewer: Viewer, at: datetime | 
                         place=guess.get("place", ""), match=answer.case_id,
                     )
                 )  # fmt: skip
-                lessons.append(
-                    Lesson(report=report, case_type=case_type.key, guessed=best, by=viewer.actor, at=now)
-                )
+                lessons.append(Lesson(report=report, case_type=case_type.key, guessed=best, by=viewer.actor, at=now))
         joined = {o.match for o in opinions if o.match is not None}
-        missing = joined - set(cases_for(viewer).filter(id__in=joined).exclude(state__in=ENDS).values_list("id", flat=True))
+        missing = joined - set(
+            cases_for(viewer).filter(id__in=joined).exclude(state__in=ENDS).values_list("id", flat=True)
+        )
         for n, answer in enumerate(answers):
             if answer.case_id in missing:
                 mistakes.append(_settle_mistake(n, "case_id", "没有这个未结案件", "there is no such open case"))

@@ -56,7 +56,9 @@ class Report(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["client", "key"], name="report_key_once")]
         indexes = [
-            models.Index(fields=["state", "id"], name="report_state", condition=models.Q(state__in=["waiting", "triage"])),
+            models.Index(
+                fields=["state", "id"], name="report_state", condition=models.Q(state__in=["waiting", "triage"])
+            ),
             models.Index(fields=["case_id"], name="report_case", condition=models.Q(case_id__isnull=False)),
         ]
 

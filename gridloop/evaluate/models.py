@@ -40,4 +40,7 @@ class CaseFact(models.Model):
     exempt = models.BooleanField(default=False)
 
     class Meta:
-        indexes = [models.Index(fields=["unit_id", "closed_at"], name="fact_unit"), models.Index(fields=["region_code"], name="fact_region", opclasses=["varchar_pattern_ops"])]
+        indexes = [
+            models.Index(fields=["unit_id", "closed_at"], name="fact_unit"),
+            models.Index(fields=["region_code"], name="fact_region", opclasses=["varchar_pattern_ops"]),
+        ]

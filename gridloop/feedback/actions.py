@@ -87,7 +87,11 @@ def answer(
             Sentence(zh="满意度为1到5。", en="Contentment is a number from 1 to 5."), status=422, code="bad_answer"
         )
     if len(comment) > 2000:
-        raise Refused(Sentence(zh="意见最多2000字。", en="The comment has 2000 characters at most."), status=422, code="bad_answer")
+        raise Refused(
+            Sentence(zh="意见最多2000字。", en="The comment has 2000 characters at most."),
+            status=422,
+            code="bad_answer",
+        )
     with transaction.atomic():
         callback = Callback.objects.select_for_update().filter(token=_hash(token)).first()
         if callback is None:

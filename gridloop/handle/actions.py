@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from django.conf import settings
 from django.db import transaction
 
 from gridloop.cases.actions import Move, move_cases
@@ -17,7 +16,7 @@ from gridloop.cases.models import Case
 from gridloop.cases.queries import cases_for, is_open
 from gridloop.handle.events import EvidenceAdded
 from gridloop.handle.models import Evidence
-from gridloop.handle.queries import photographs
+from gridloop.handle.queries import folder, photographs
 from gridloop.handle.rules import SUFFIX, examine, served_copy
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused, not_found
@@ -27,11 +26,6 @@ from gridloop.people.viewer import Viewer
 
 MAX_FILES = 40
 """Files per case: enough for any job, too few to fill a disk."""
-
-
-def folder() -> Path:
-    """Where evidence files lie: below the data folder, readable by the server alone."""
-    return Path(settings.GRIDLOOP_DATA) / "evidence"
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -51,9 +45,7 @@ def _keep(path: Path, content: bytes) -> None:
             os.close(handle)
 
 
-def add_evidence(
-    *, case_id: int, stage: str, content: bytes, viewer: Viewer, at: datetime | None = None
-) -> Evidence:
+def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at: datetime | None = None) -> Evidence:
     """Take a photograph as evidence. The bytes are kept as they came, under the name of their SHA-256.
 
     The same bytes for the same step of the same case are the same evidence: sent twice, kept once.
@@ -62,7 +54,10 @@ def add_evidence(
     viewer.need("evidence")
     if stage not in Evidence.Stage.values:
         raise Refused(
-            Sentence(zh=f"没有“{stage}”这个环节。", en=f"There is no stage “{stage}”; there are {', '.join(Evidence.Stage.values)}."),
+            Sentence(
+                zh=f"没有“{stage}”这个环节。",
+                en=f"There is no stage “{stage}”; there are {', '.join(Evidence.Stage.values)}.",
+            ),
             status=422,
             code="unknown_stage",
         )
@@ -79,7 +74,9 @@ def add_evidence(
         if (same := present.filter(stage=stage, sha256=digest).first()) is not None:
             return same
         if present.count() >= MAX_FILES:
-            raise Refused(Sentence(zh=f"每个案件最多{MAX_FILES}张照片。", en=f"A case holds {MAX_FILES} photographs at most."))
+            raise Refused(
+                Sentence(zh=f"每个案件最多{MAX_FILES}张照片。", en=f"A case holds {MAX_FILES} photographs at most.")
+            )
         _keep(folder() / path, content)
         evidence = Evidence.objects.create(
             case_id=case_id, stage=stage, sha256=digest, media_type=picture.media_type, size=len(content),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 
 from gridloop.cases.queries import cases_for
 from gridloop.handle.models import Evidence
+from gridloop.kernel.language import Sentence
+from gridloop.kernel.models import Event
+from gridloop.kernel.sealing import Finding
 from gridloop.people.viewer import Viewer
 
 BEFORE = (Evidence.Stage.REPORT, Evidence.Stage.VERIFY, Evidence.Stage.BEFORE)
@@ -28,3 +34,34 @@ def evidence_for(viewer: Viewer) -> QuerySet[Evidence]:
     if viewer.kind == "system":
         return Evidence.objects.all()
     return Evidence.objects.filter(case_id__in=cases_for(viewer).values("id"))
+
+
+def folder() -> Path:
+    """Where evidence files lie: below the data folder, readable by the server alone."""
+    return Path(settings.GRIDLOOP_DATA) / "evidence"
+
+
+def unlike_its_record() -> Iterator[Finding]:
+    """Evidence that is not what was received: its row, or the file itself, was exchanged or removed."""
+    rows = {row.id: row for row in Evidence.objects.order_by("id").iterator(2_000)}
+    for event in Event.objects.filter(name="EvidenceAdded").order_by("id").iterator(2_000):
+        row = rows.pop(event.data["evidence"], None)
+        wrong = row is None or row.sha256 != event.data["sha256"] or f"case:{row.case_id}" != event.subject
+        if row is not None and not wrong:
+            path = folder() / row.original
+            wrong = not path.exists() or _digest(path) != row.sha256
+        if wrong:
+            number = event.data["evidence"]
+            yield Finding(
+                "evidence_changed",
+                (event.id,),
+                Sentence(zh=f"证据{number}不是收到时的样子。", en=f"Evidence {number} is not what was received."),
+            )
+    for number in rows:
+        sentence = Sentence(zh=f"证据{number}没有接收记录。", en=f"Evidence {number} has no record of its receipt.")
+        yield Finding("evidence_without_record", (), sentence)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,46 +4,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CaseFact',
+            name="CaseFact",
             fields=[
-                ('case_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('case_type', models.CharField(max_length=60)),
-                ('unit_id', models.BigIntegerField(null=True)),
-                ('region_code', models.CharField(blank=True, default='', max_length=19)),
-                ('source', models.CharField(max_length=24)),
-                ('state', models.CharField(max_length=16)),
-                ('reported_at', models.DateTimeField()),
-                ('opened_at', models.DateTimeField()),
-                ('filed_at', models.DateTimeField(null=True)),
-                ('dispatched_at', models.DateTimeField(null=True)),
-                ('signed_at', models.DateTimeField(null=True)),
-                ('handled_at', models.DateTimeField(null=True)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('handle_due_at', models.DateTimeField(null=True)),
-                ('on_time', models.BooleanField(null=True)),
-                ('responded', models.BooleanField(null=True)),
-                ('units', models.SmallIntegerField(default=0)),
-                ('returns', models.SmallIntegerField(default=0)),
-                ('reworks', models.SmallIntegerField(default=0)),
-                ('extensions', models.SmallIntegerField(default=0)),
-                ('suspensions', models.SmallIntegerField(default=0)),
-                ('reopened', models.SmallIntegerField(default=0)),
-                ('callers', models.IntegerField(default=1)),
-                ('asked', models.SmallIntegerField(default=0)),
-                ('resolved', models.BooleanField(null=True)),
-                ('satisfied', models.SmallIntegerField(null=True)),
-                ('exempt', models.BooleanField(default=False)),
+                ("case_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("case_type", models.CharField(max_length=60)),
+                ("unit_id", models.BigIntegerField(null=True)),
+                ("region_code", models.CharField(blank=True, default="", max_length=19)),
+                ("source", models.CharField(max_length=24)),
+                ("state", models.CharField(max_length=16)),
+                ("reported_at", models.DateTimeField()),
+                ("opened_at", models.DateTimeField()),
+                ("filed_at", models.DateTimeField(null=True)),
+                ("dispatched_at", models.DateTimeField(null=True)),
+                ("signed_at", models.DateTimeField(null=True)),
+                ("handled_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("handle_due_at", models.DateTimeField(null=True)),
+                ("on_time", models.BooleanField(null=True)),
+                ("responded", models.BooleanField(null=True)),
+                ("units", models.SmallIntegerField(default=0)),
+                ("returns", models.SmallIntegerField(default=0)),
+                ("reworks", models.SmallIntegerField(default=0)),
+                ("extensions", models.SmallIntegerField(default=0)),
+                ("suspensions", models.SmallIntegerField(default=0)),
+                ("reopened", models.SmallIntegerField(default=0)),
+                ("callers", models.IntegerField(default=1)),
+                ("asked", models.SmallIntegerField(default=0)),
+                ("resolved", models.BooleanField(null=True)),
+                ("satisfied", models.SmallIntegerField(null=True)),
+                ("exempt", models.BooleanField(default=False)),
             ],
             options={
-                'indexes': [models.Index(fields=['unit_id', 'closed_at'], name='fact_unit'), models.Index(fields=['region_code'], name='fact_region', opclasses=['varchar_pattern_ops'])],
+                "indexes": [
+                    models.Index(fields=["unit_id", "closed_at"], name="fact_unit"),
+                    models.Index(fields=["region_code"], name="fact_region", opclasses=["varchar_pattern_ops"]),
+                ],
             },
         ),
     ]

@@ -4,31 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Callback',
+            name="Callback",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('case_id', models.BigIntegerField(db_index=True)),
-                ('report_id', models.BigIntegerField()),
-                ('round', models.SmallIntegerField(default=1)),
-                ('unit_id', models.BigIntegerField(null=True)),
-                ('region_code', models.CharField(blank=True, default='', max_length=19)),
-                ('token', models.CharField(max_length=64, unique=True)),
-                ('asked_at', models.DateTimeField()),
-                ('answered_at', models.DateTimeField(null=True)),
-                ('resolved', models.BooleanField(null=True)),
-                ('satisfied', models.SmallIntegerField(null=True)),
-                ('comment', models.TextField(blank=True, default='')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("case_id", models.BigIntegerField(db_index=True)),
+                ("report_id", models.BigIntegerField()),
+                ("round", models.SmallIntegerField(default=1)),
+                ("unit_id", models.BigIntegerField(null=True)),
+                ("region_code", models.CharField(blank=True, default="", max_length=19)),
+                ("token", models.CharField(max_length=64, unique=True)),
+                ("asked_at", models.DateTimeField()),
+                ("answered_at", models.DateTimeField(null=True)),
+                ("resolved", models.BooleanField(null=True)),
+                ("satisfied", models.SmallIntegerField(null=True)),
+                ("comment", models.TextField(blank=True, default="")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('report_id', 'round'), name='callback_once')],
+                "constraints": [models.UniqueConstraint(fields=("report_id", "round"), name="callback_once")],
             },
         ),
     ]

@@ -4,27 +4,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Evidence',
+            name="Evidence",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('case_id', models.BigIntegerField(db_index=True)),
-                ('stage', models.CharField(choices=[('report', 'Report'), ('verify', 'Verify'), ('before', 'Before'), ('after', 'After'), ('check', 'Check')], max_length=8)),
-                ('sha256', models.CharField(db_index=True, max_length=64)),
-                ('media_type', models.CharField(max_length=40)),
-                ('size', models.IntegerField()),
-                ('original', models.CharField(max_length=200)),
-                ('served', models.CharField(blank=True, default='', max_length=200)),
-                ('served_sha256', models.CharField(blank=True, default='', max_length=64)),
-                ('by', models.CharField(max_length=60)),
-                ('at', models.DateTimeField()),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("case_id", models.BigIntegerField(db_index=True)),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("report", "Report"),
+                            ("verify", "Verify"),
+                            ("before", "Before"),
+                            ("after", "After"),
+                            ("check", "Check"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("sha256", models.CharField(db_index=True, max_length=64)),
+                ("media_type", models.CharField(max_length=40)),
+                ("size", models.IntegerField()),
+                ("original", models.CharField(max_length=200)),
+                ("served", models.CharField(blank=True, default="", max_length=200)),
+                ("served_sha256", models.CharField(blank=True, default="", max_length=64)),
+                ("by", models.CharField(max_length=60)),
+                ("at", models.DateTimeField()),
             ],
         ),
     ]
