@@ -24,41 +24,10 @@ Seat = Literal["district", "street", "community", "grid"]
 ClockName = Literal["urgent_hour", "urgent_day", "work_hour", "work_day", "natural_day"]
 Provenance = Literal["national", "city", "inferred", "gridloop"]
 CaseFactName = Literal[
-    "reported_by_public",
-    "filed",
-    "filed_on_time",
-    "cancelled",
-    "verify_due",
-    "verified",
-    "verified_on_time",
-    "dispatched",
-    "dispatched_on_time",
-    "dispatched_once",
-    "signed",
-    "signed_on_time",
-    "handle_due",
-    "handled",
-    "handled_on_time",
-    "returned",
-    "reworked",
-    "extended",
-    "suspended",
-    "supervised",
-    "check_due",
-    "checked",
-    "checked_on_time",
-    "close_due",
-    "closed",
-    "closed_on_time",
-    "forced",
-    "self_handled",
-    "reopened",
-    "asked",
-    "answered",
-    "responded",
-    "resolved",
-    "satisfied",
-]
+    "opened", "filed", "dispatched", "responded", "response_due", "handled", "handled_on_time", "handling_due", "overdue",
+    "closed", "force_closed", "cancelled", "not_accepted", "returned", "reworked", "extended", "suspended", "reopened",
+    "misdispatched", "asked", "answered", "resolved", "satisfied", "rated", "joined", "exempt",
+]  # fmt: skip
 CASE_FACTS: tuple[str, ...] = get_args(CaseFactName)
 """The yes-or-no facts of a closed or due case which indicators may count."""
 
