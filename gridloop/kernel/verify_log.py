@@ -48,7 +48,7 @@ SAYS = {
     "deleted checkpoint": ("the stored checkpoint of size {} is gone", "所存规模 {} 的检查点已不在"),
     "unwitnessed": ("the checkpoint of size {} is not in the witness file", "规模 {} 的检查点不在见证文件中"),
     "forged witness": ("note {} of the witness file is not signed by a trusted key", "见证文件第 {} 条没有可信签名"),
-    "forked": ("two logs were signed at size {}: one was rolled back and rewritten", "规模 {} 处有两份签名：曾被回退重写"),
+    "forked": ("two logs were signed at size {}: rolled back and rewritten", "规模 {} 处有两份签名：曾被回退重写"),
     "rolled back": ("a log of {} leaves was signed, here are only {}", "曾签名 {} 片叶子的日志，此处只有 {} 片"),
 }  # fmt: skip
 """Every kind of finding in words (English, Chinese); the blanks are the event ids, then the other numbers."""
@@ -212,7 +212,7 @@ class Audit:
 def of_database(connection: Any, keys: Keys, witness: Iterable[str], now: datetime) -> Iterator[Found]:
     """All that is wrong in a live database, seen in one snapshot: the caller's transaction is repeatable read."""
     queries = {
-        "leaves": "SELECT l.index, l.event_id, l.leaf_hash, CASE WHEN e.id IS NOT NULL THEN "
+        "leaves": "SELECT l.index, l.event_id, l.leaf_hash, CASE WHEN e.id IS NOT NULL THEN "  # noqa: S608
         f"convert_to({ENTRY}, 'UTF8') END FROM kernel_logleaf l LEFT JOIN kernel_event e ON e.id = l.event_id "
         "ORDER BY l.index",
         "checkpoints": "SELECT size, note, edge FROM kernel_checkpoint ORDER BY size",

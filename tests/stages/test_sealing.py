@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -199,11 +200,15 @@ def test_an_event_that_commits_after_a_younger_one_is_sealed_too(tmp_path: Path)
     assert sealer.seal_all() == 1
     assert LogLeaf.objects.get(event_id=late).index == 5
     assert sealing.verify(tmp_path) == []
-    with transaction.atomic():
-        happen(1)
-    sealer.seal()
-    sealer.seal()
-    assert sealer._watermark >= young  # and once nothing is open it moves on
+    for _ in range(400):  # and once nothing is open, in any database of this server, it moves on
+        with transaction.atomic():
+            happen(1)
+        sealer.seal()
+        if sealer._watermark >= young:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the watermark does not move")
 
 
 @pytest.mark.usefixtures("committed")
@@ -468,14 +473,13 @@ def test_two_hundred_changes_behind_our_back_are_all_found(sealed: tuple[list[in
     assert sealing.verify(folder) == []
 
 
-def test_an_event_slipped_under_the_watermark_is_found(sealed: tuple[list[int], Path], sealer: Sealer) -> None:
-    events, folder = sealed
+def test_an_event_slipped_under_the_watermark_is_found_at_once(db: None, sealer: Sealer, tmp_path: Path) -> None:
+    assert sealer.seal_all() == 0
+    slipped = happen(3)
+    sealer._watermark = slipped[-1]  # the sealer has seen that nothing up to here was still to come
     happen(1)
-    sealer.seal_all()
-    sealer.seal_all()
-    run("UPDATE kernel_logleaf SET event_id = -5 WHERE event_id = %s", events[7])
-    assert ids(sealing.verify(folder), "deleted") == {-5}
-    assert ids(sealing.verify(folder), "inserted") == {events[7]}
+    assert sealer.seal_all() == 1
+    assert ids(sealing.verify(tmp_path), "inserted") == set(slipped)
 
 
 def test_a_shortened_witness_file_shows_once_its_checkpoints_are_old(sealed: tuple[list[int], Path]) -> None:
