@@ -137,6 +137,17 @@ def _default_data() -> str:
     return os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "gridloop")
 
 
+def _default_districts() -> str:
+    beside = ROOT / "districts"
+    return str(beside if beside.is_dir() else ROOT / "gridloop" / "shipped" / "districts")
+
+
+_DEFAULTS: Mapping[str, Callable[[], str]] = {
+    "GRIDLOOP_DATA": _default_data,
+    "GRIDLOOP_DISTRICTS": _default_districts,
+}
+"""Defaults that depend on where the product lies."""
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "GRIDLOOP_DATA",
@@ -154,6 +165,15 @@ SETTINGS: tuple[Setting, ...] = (
         Sentence(
             zh="外部 PostgreSQL（15 或更新）的地址；不设则用内置的",
             en="An outside PostgreSQL (15 or newer); without it the embedded one is used",
+        ),
+    ),
+    Setting(
+        "GRIDLOOP_DISTRICTS",
+        _folder,
+        "",
+        Sentence(
+            zh="各区规定和地名所在的目录。默认：随程序发布的",
+            en="The folder of the districts. Default: what is shipped",
         ),
     ),
     Setting(
@@ -252,7 +272,7 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
     for setting in SETTINGS:
         given = environment.get(setting.name, "").strip()
         if not given:
-            given = _default_data() if setting.name == "GRIDLOOP_DATA" else setting.default
+            given = _DEFAULTS[setting.name]() if setting.name in _DEFAULTS else setting.default
         try:
             values[setting.name] = setting.read(given)
         except _Wrong as wrong:

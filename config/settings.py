@@ -15,7 +15,6 @@ _values = environment.read(os.environ)
 globals().update({name: value for name, value in _values.items() if name.startswith("GRIDLOOP_")})
 GRIDLOOP_DATA = _values["GRIDLOOP_DATA"]
 
-GRIDLOOP_DISTRICTS = environment.ROOT / "districts"
 
 EMBEDDED = not _values["DATABASE_URL"]
 DATABASES = {"default": environment.database(_values["DATABASE_URL"] or Cluster(GRIDLOOP_DATA).url())}

@@ -5,14 +5,19 @@ Events are drained by `events.Worker`; what must happen at a time, or may take l
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from gridloop.kernel.events import Worker
+from gridloop.kernel.sealing import Sealer
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +72,58 @@ def work(stop: threading.Event, *, only: Sequence[str] | None = None) -> None:
     _close(worker)
 
 
+def keep_time(stop: threading.Event, folder: Path) -> None:
+    """Run what is due until `stop` is set: the timers and jobs, and every second the seal over the record.
+
+    May run in several processes: a timer's job is queued once, and one sealer works at a time. `folder` holds the
+    sealing key and the witness file.
+    """
+    sealing_thread = threading.Thread(target=_seal, args=(stop, folder), name="sealer", daemon=True)
+    sealing_thread.start()
+    while not stop.is_set():
+        try:
+            asyncio.run(_run_jobs(stop))
+        except Exception as error:
+            log.warning("the job library stopped", extra={"error": type(error).__name__})
+            stop.wait(1)
+    sealing_thread.join(10)
+
+
+async def _run_jobs(stop: threading.Event) -> None:
+    connector = app.connector
+    if not isinstance(connector, DjangoConnector):
+        raise TypeError("the job library is not connected through Django")
+    with app.replace_connector(connector.get_worker_connector()) as connected:
+        async with connected.open_async():
+            worker = asyncio.ensure_future(
+                connected.run_worker_async(install_signal_handlers=False, delete_jobs="successful")
+            )
+            told = asyncio.ensure_future(asyncio.to_thread(stop.wait))
+            await asyncio.wait({worker, told}, return_when=asyncio.FIRST_COMPLETED)
+            if not worker.done():
+                worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await worker
+            if not stop.is_set():
+                told.cancel()
+                raise ConnectionError("the worker ended by itself")
+
+
+def _seal(stop: threading.Event, folder: Path) -> None:
+    sealer: Sealer | None = None
+    while not stop.wait(1.0):
+        try:
+            close_old_connections()
+            sealer = sealer or Sealer(folder)
+            while sealer.seal() and not stop.is_set():
+                pass
+        except (OperationalError, InterfaceError) as error:
+            log.warning("database is away", extra={"error": type(error).__name__})
+        except Exception:
+            log.exception("sealing failed")
+            stop.wait(10)
+
+
 def _close(worker: Worker | None) -> None:
     if worker is not None:
         try:
@@ -75,4 +132,4 @@ def _close(worker: Worker | None) -> None:
             log.debug("the worker's connection was gone already")
 
 
-__all__ = ["every_minute", "schedule", "timers", "work"]
+__all__ = ["every_minute", "keep_time", "schedule", "timers", "work"]
