@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
+from gridloop.cases.models import Case
+from gridloop.cases.workflow import STATES
 from gridloop.discover.models import Report
 from gridloop.discover.rules.classify import Classifier
 from gridloop.discover.rules.place import Entry, Gazetteer
@@ -117,3 +119,22 @@ def reconciliation() -> dict[str, Any]:
         accepted, waiting, triage, opened, joined, refused = cursor.fetchone()
     found = {"waiting": waiting, "triage": triage, "in_cases": opened, "joined": joined, "refused": refused}
     return {"accepted": accepted, **found, "holds": accepted == sum(found.values())}
+
+
+def status_of(report: Report) -> dict[str, Any]:
+    """What the reporter is told about a report: never who handles it."""
+    case = Case.objects.filter(id=report.case_id).first() if report.case_id else None
+    return {
+        "number": report.number,
+        "state": report.state,
+        "received_at": report.received_at,
+        "case_number": case.number if case else None,
+        "case_state": case.state if case else None,
+        "case_state_name": STATES[case.state].both() if case else None,
+        "closed_at": case.closed_at if case else None,
+    }
+
+
+def reports_of(case: Case) -> list[Report]:
+    """The reports that opened or joined a case, oldest first. The caller has made sure that the viewer sees the case."""
+    return list(Report.objects.filter(case_id=case.pk).order_by("id"))
