@@ -16,6 +16,7 @@ from gridloop.cases.workflow import ENDS
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.sealing import Finding
+from gridloop.kernel.models import Event
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 
@@ -140,3 +141,27 @@ def _compare(subject: str, case: Case | None, events: Sequence[Event]) -> Iterat
 def is_open(case: Case) -> bool:
     """Whether the case is still on its way."""
     return case.state not in ENDS
+
+
+def timeline(case: Case, viewer: Viewer) -> list[dict[str, Any]]:
+    """What happened to a case, oldest first. Who looked at a reporter's contact is shown to those who may look too."""
+    events = Event.objects.filter(subject=f"case:{case.pk}").order_by("id")
+    if not viewer.may("reveal_contact"):
+        events = events.exclude(name="ContactRevealed")
+    return [
+        {
+            "id": event.pk,
+            "name": event.name,
+            "at": event.at,
+            "actor": event.actor,
+            "reason": event.data.get("reason", ""),
+            "set": event.data.get("set", {}),
+            "about": event.data.get("about", {}),
+        }
+        for event in events
+    ]
+
+
+def co_units_of(case: Case) -> list[CoHandling]:
+    """The units that help or helped with a case, oldest first."""
+    return list(case.co_handlings.order_by("id"))
