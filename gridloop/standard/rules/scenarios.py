@@ -276,10 +276,15 @@ class _Run:
             self.standard.alias(check.source, check.name),
         )
         wanted = check.name.strip().casefold()
-        for row in self.pack.aliases:
-            name = row.name.strip().casefold()
-            if row.source == check.source and (name == wanted or (name.endswith("*") and wanted.startswith(name[:-1]))):
-                self.touch("aliases", f"{row.source} {row.name}")
+        fitting = [
+            row
+            for row in self.pack.aliases
+            if row.source == check.source and _names(row.name.strip().casefold(), wanted)
+        ]
+        if fitting:
+            exact = [row for row in fitting if not row.name.endswith("*")]
+            winner = exact[0] if exact else max(fitting, key=lambda row: len(row.name))
+            self.touch("aliases", f"{winner.source} {winner.name}")
 
     # --- what was not touched -------------------------------------------------------------------------------------------
 
@@ -299,6 +304,7 @@ class _Run:
             "forms": _numbers(pack.handle.forms),
             "answers": [f"{q.id} {a.id}" for q in pack.feedback.questions for a in q.answers],
             "indicators": [i.id for i in pack.evaluate.indicators],
+            "aliases": [f"{row.source} {row.name}" for row in pack.aliases],
         }
         counts = {}
         for what, which in everything.items():
@@ -334,6 +340,7 @@ _WHERE = {
     "forms": Sentence(zh="handle.yaml 的表单规则", en="form rule in handle.yaml"),
     "answers": Sentence(zh="feedback.yaml 的答案", en="answer in feedback.yaml"),
     "indicators": Sentence(zh="evaluate.yaml 的指标", en="indicator in evaluate.yaml"),
+    "aliases": Sentence(zh="tables/aliases.csv 的别名", en="alias in tables/aliases.csv"),
 }
 
 
@@ -348,3 +355,7 @@ def _numbers(rules: Iterable[object]) -> list[str]:
 def _which(rules: Iterable[Any], facts: Mapping[str, str]) -> str:
     """The number of the first rule that fits, or ``default``."""
     return next((str(i) for i, rule in enumerate(rules) if fits(rule.when, facts)), "default")
+
+
+def _names(pattern: str, name: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
