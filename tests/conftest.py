@@ -6,18 +6,39 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django import DjangoDbBlocker
 
 MIGRATED = {"django_migrations", "django_content_type", "auth_permission"}
 """Tables that the migrations fill."""
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest,
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+    django_db_keepdb: bool,
+    django_db_createdb: bool,
+) -> Iterator[None]:
+    """The test database. pytest-django's own makes one only if it sees a test with a mark of its own."""
+    options = {"verbosity": request.config.option.verbose, "keepdb": django_db_keepdb and not django_db_createdb}
+    with django_db_blocker.unblock():
+        made = setup_databases(interactive=False, aliases={"default": None}, **options)
+    yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            teardown_databases(made, **options)
+
+
 @pytest.fixture
-def committed(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """A database in which transactions really commit: for threads, second connections and other processes.
 
     Afterwards every table is emptied as if by replication, because the record of events refuses to be emptied.
     """
-    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+    with django_db_blocker.unblock():
         yield
         connection.rollback() if not connection.get_autocommit() else None
         _empty_tables()

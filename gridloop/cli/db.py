@@ -11,7 +11,7 @@ import click
 
 from gridloop.cli import ground, show
 from gridloop.cli.speaking import Group, option
-from gridloop.cli.words import say
+from gridloop.cli.words import say, told
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.language import Sentence
@@ -112,7 +112,10 @@ def backup(file: Path) -> None:
     zh="替换现有数据（旧库改名保留）。",
     en="Replace what is there (the old database is kept).",
 )
-def restore(file: Path, replace: bool) -> None:
+def restore(file: Path, replace: bool) -> int:
+    ground.settings()
+    from gridloop.kernel import sealing
+
     cluster = ground.embedded()
     with only_one(ground.data()), ground.database(migrated=False):
         admin = cluster.url("postgres", SUPERUSER) if cluster is not None else None
@@ -120,6 +123,7 @@ def restore(file: Path, replace: bool) -> None:
             ground.url(), ground.data(), file, clock.now(), replace=replace, admin_url=admin
         )
         ground.migrate()  # a backup of an older version
+        findings = sealing.verify(ground.data()) if (ground.data() / sealing.PUBLIC).exists() else []
     show.summary(
         say("已恢复，行数与备份一致。", "Restored; the numbers of rows are those of the backup."),
         {say("备份时间", "backed up at"): manifest.made_at, say("行", "rows"): manifest.rows},
@@ -128,7 +132,14 @@ def restore(file: Path, replace: bool) -> None:
         click.echo(
             say(f"旧数据库保留为 {kept}，确认无误后可删除。", f"The old database is kept as {kept}: drop it when sure.")
         )
-    click.echo(say("请运行 gridloop audit verify 核验记录。", "Now run gridloop audit verify."))
+    for finding in findings:
+        click.echo(told(finding.sentence), err=True)
+    click.echo(
+        say(f"记录核验发现 {len(findings)} 处问题。", f"The record has {len(findings)} findings.")
+        if findings
+        else say("记录完整，未被改动。", "The record is whole.")
+    )
+    return 1 if findings else 0
 
 
 @db.command("release-ballast", help=say("磁盘已满时释放预留空间。", "When the disk is full: give the reserve back."))
