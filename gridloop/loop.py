@@ -56,6 +56,10 @@ ONE_AT_A_TIME: Sequence[Reaction] = [
     triage,  # a report must see the cases that the reports before it opened
 ]
 
+IN_BULK: Sequence[Reaction] = [
+    note,  # several events of one case make one fact
+]
+
 TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
     "* * * * *": [watch_the_clock],
 }
@@ -68,7 +72,7 @@ CHECKS = [unlike_their_record, unlike_its_record]
 
 def wire() -> None:
     """Subscribe every reaction and timer of the loop. Called once when the product starts."""
-    events.subscribe(REACTIONS, one_at_a_time=ONE_AT_A_TIME)
+    events.subscribe(REACTIONS, one_at_a_time=ONE_AT_A_TIME, in_bulk=IN_BULK)
     jobs.schedule(TIMERS)
     for check in CHECKS:
         sealing.also_check(check)

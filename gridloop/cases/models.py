@@ -31,7 +31,7 @@ class Case(models.Model):
     lat = models.FloatField(null=True)
     region_code = models.CharField(max_length=19, blank=True, default="")
     cell = models.BigIntegerField(null=True)
-    """The square of about 50 m in which it lies: narrows the search for duplicates."""
+    """The square of about 100 m in which it lies (`rules.cell_of`): narrows the search for duplicates."""
     callers = models.IntegerField(default=1)
     """How many reports told of it."""
 
@@ -86,7 +86,7 @@ class Case(models.Model):
     class Meta:
         indexes = [
             models.Index(
-                fields=["case_type", "cell"],
+                fields=["case_type", "cell", "reported_at"],
                 name="case_open_near",
                 condition=~models.Q(state__in=["closed", "forced_close", "not_accepted", "cancelled"]),
             ),

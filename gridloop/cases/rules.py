@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import cos, radians
 from typing import Any
 
 from gridloop.kernel.language import Sentence
@@ -15,8 +16,8 @@ MAX_SUSPENSIONS = 1
 LONGEST_SUSPENSION = timedelta(days=366)
 """挂账 for a year at most, once (the same city's rule)."""
 MIN_REASON = 2
-DUPLICATE_CELL = 0.0005
-"""Degrees of latitude, about 55 m: the side of the squares in which duplicates are looked for."""
+DUPLICATE_CELL = 0.001
+"""Degrees: the side of the squares in which duplicates are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,14 +247,16 @@ GUARDS: dict[str, Guard] = {
 
 
 def cell_of(lon: float | None, lat: float | None) -> int | None:
-    """The square of about 55 m (by 55 m near 35° N) around a place, as one number; None without a place."""
+    """The square of about 111 m by 90 m in which a place lies, as one number; None without a place."""
     if lon is None or lat is None:
         return None
-    return int(lat // DUPLICATE_CELL) * 10_000_000 + int(lon // (DUPLICATE_CELL * 1.2))
+    return int((lat + 90) // DUPLICATE_CELL) * 1_000_000 + int((lon + 180) // DUPLICATE_CELL)
 
 
 def cells_around(lon: float, lat: float, meters: float) -> list[int]:
-    """The numbers of all squares that reach within `meters` of a place."""
-    steps = 1 + int(meters / 45)
-    row, column = int(lat // DUPLICATE_CELL), int(lon // (DUPLICATE_CELL * 1.2))
-    return [(row + r) * 10_000_000 + column + c for r in range(-steps, steps + 1) for c in range(-steps, steps + 1)]
+    """The numbers of all squares that reach within `meters` of a place (two or three, seldom more)."""
+    high = meters / 110_500
+    wide = meters / (111_320 * max(cos(radians(lat)), 0.01))
+    rows = range(int((lat + 90 - high) // DUPLICATE_CELL), int((lat + 90 + high) // DUPLICATE_CELL) + 1)
+    columns = range(int((lon + 180 - wide) // DUPLICATE_CELL), int((lon + 180 + wide) // DUPLICATE_CELL) + 1)
+    return [row * 1_000_000 + column for row in rows for column in columns]

@@ -16,13 +16,14 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar
 
 import psycopg
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
 from gridloop.kernel import clock
+from gridloop.kernel.bulk import encode
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Batch, Delivery, Event
 
@@ -48,9 +49,12 @@ class Happened:
 
     def data(self) -> dict[str, Any]:
         """The subclass's fields as JSON-able values."""
-        return {
-            f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in Happened._own
-        }
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in Happened._own}
+
+
+@cache
+def _told(kind: type[Happened]) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(kind) if f.name not in Happened._own)
 
 
 def _plain(value: Any) -> Any:
@@ -81,9 +85,14 @@ _subscriptions: dict[str, Subscription] = {}
 _by_event: dict[str, list[str]] = {}
 
 
-def subscribe(table: Mapping[type[Happened], Sequence[Reaction]], *, one_at_a_time: Iterable[Reaction] = ()) -> None:
+def subscribe(
+    table: Mapping[type[Happened], Sequence[Reaction]],
+    *,
+    one_at_a_time: Iterable[Reaction] = (),
+    in_bulk: Iterable[Reaction] = (),
+) -> None:
     """Set who reacts to what; called once at start with the table of `gridloop.loop`. Replaces what was set before."""
-    alone = {_name(r) for r in one_at_a_time}
+    alone, bulk = {_name(r) for r in one_at_a_time}, {_name(r) for r in in_bulk}
     events: dict[str, list[str]] = {}
     reactions: dict[str, Reaction] = {}
     _by_event.clear()
@@ -95,7 +104,9 @@ def subscribe(table: Mapping[type[Happened], Sequence[Reaction]], *, one_at_a_ti
             _by_event.setdefault(event.__name__, []).append(name)
     _subscriptions.clear()
     for name, reaction in reactions.items():
-        _subscriptions[name] = Subscription(name, reaction, tuple(events[name]), name in alone)
+        _subscriptions[name] = Subscription(
+            name, reaction, tuple(events[name]), name in alone, BATCH * 4 if name in bulk else BATCH
+        )
 
 
 def _name(reaction: Reaction) -> str:
@@ -111,8 +122,9 @@ def subscriptions() -> Mapping[str, Subscription]:
 _PUBLISH = """
 WITH fresh AS (
     INSERT INTO kernel_event (name, subject, actor, at, recorded_at, data)
-    SELECT name, subject, actor, at, %s, data::jsonb
-    FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[])
+    SELECT name, subject, actor, at, %s, data
+    FROM ROWS FROM (json_to_recordset(%s::json)
+         AS (name text, subject text, actor text, at timestamptz, data jsonb))
          WITH ORDINALITY AS v(name, subject, actor, at, data, n)
     WHERE pg_current_xact_id() IS NOT NULL  -- the transaction has its number before it draws ids: see sealing
     ORDER BY n
@@ -139,17 +151,15 @@ def publish(events: Sequence[Happened]) -> list[int]:
     now = clock.now()
     names = {type(e).__name__ for e in events}
     pairs = [(name, reaction) for name in names for reaction in _by_event.get(name, ())]
-    encode = DjangoJSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    rows = [
+        {"name": type(e).__name__, "subject": e.subject, "actor": e.actor, "at": e.at, "data": e.data()} for e in events
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             _PUBLISH,
             [
                 now,
-                [type(e).__name__ for e in events],
-                [e.subject for e in events],
-                [e.actor for e in events],
-                [e.at for e in events],
-                [encode(e.data()) for e in events],
+                encode(rows),
                 now,
                 [name for name, _ in pairs],
                 [reaction for _, reaction in pairs],
@@ -256,8 +266,9 @@ class Worker:
                     return []
             cursor.execute(
                 "SELECT id, event_id, attempts FROM kernel_delivery WHERE reaction = %s AND state = 'pending' "
-                "AND due_at <= %s" + (" AND id = ANY(%s)" if only is not None else " AND %s::bigint[] IS NULL") +
-                " ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED",
+                "AND due_at <= %s"
+                + (" AND id = ANY(%s)" if only is not None else " AND %s::bigint[] IS NULL")
+                + " ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED",
                 [subscription.name, clock.now(), list(only) if only is not None else None, subscription.batch],
             )
             rows: list[tuple[int, int, int]] = cursor.fetchall()
