@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,7 +136,7 @@ def _activate(packs: dict[str, fmt.Pack], own: fmt.District | None) -> Activatio
     return Activation(releases, tuple(new), tuple(gone))
 
 
-def _refuse_reused(old: PackRelease, name: str, version: str, content: dict[str, object]) -> None:
+def _refuse_reused(old: PackRelease, name: str, version: str, content: Mapping[str, object]) -> None:
     """Refuse a version (the pack's or the district's) that stands for something else already."""
     pack_version, _, own_version = version.partition("+")
     old_pack, _, old_own = old.version.partition("+")

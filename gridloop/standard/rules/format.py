@@ -1,4 +1,4 @@
-"""The pack format: every file, every key, every column. The published reference and the editor schema come from here."""
+"""The pack format: every file, key and column. The published reference and the editor schema come from here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ Seat = Literal["district", "street", "community", "grid"]
 ClockName = Literal["urgent_hour", "urgent_day", "work_hour", "work_day", "natural_day"]
 Provenance = Literal["national", "city", "inferred", "gridloop"]
 CaseFactName = Literal[
-    "opened", "filed", "dispatched", "responded", "response_due", "handled", "handled_on_time", "handling_due", "overdue",
+    "opened", "filed", "dispatched", "responded", "response_due", "handled", "handled_on_time", "handling_due",
+    "overdue",
     "closed", "force_closed", "cancelled", "not_accepted", "returned", "reworked", "extended", "suspended", "reopened",
     "misdispatched", "asked", "answered", "resolved", "satisfied", "rated", "joined", "exempt",
 ]  # fmt: skip
@@ -86,10 +87,17 @@ class Limit(Strict):
 class When(Strict):
     """Facts that must hold: each is one value or a list of values, of which one must be equal."""
 
-    case_type: Annotated[list[Code], BeforeValidator(_one_or_many)] = []
-    kind: Annotated[list[Literal["component", "event"]], BeforeValidator(_one_or_many)] = []
-    major: Annotated[list[MajorCode], BeforeValidator(_one_or_many)] = []
-    trade: Annotated[list[Word], BeforeValidator(_one_or_many)] = []
+    case_type: Annotated[list[Code], BeforeValidator(_one_or_many, json_schema_input_type=Code | list[Code])] = []
+    kind: Annotated[
+        list[Literal["component", "event"]],
+        BeforeValidator(
+            _one_or_many, json_schema_input_type=Literal["component", "event"] | list[Literal["component", "event"]]
+        ),
+    ] = []
+    major: Annotated[
+        list[MajorCode], BeforeValidator(_one_or_many, json_schema_input_type=MajorCode | list[MajorCode])
+    ] = []
+    trade: Annotated[list[Word], BeforeValidator(_one_or_many, json_schema_input_type=Word | list[Word])] = []
     urgent: StrictBool | None = None
 
     def facts(self) -> tuple[tuple[str, frozenset[str]], ...]:
@@ -104,11 +112,13 @@ class When(Strict):
 class WhenRouting(When):
     """Facts of the type, of the level that sends the case, and of its place (a region code stands for its subtree)."""
 
-    level: Annotated[list[Level], BeforeValidator(_one_or_many)] = []
-    region: Annotated[list[RegionCode], BeforeValidator(_one_or_many)] = []
+    level: Annotated[list[Level], BeforeValidator(_one_or_many, json_schema_input_type=Level | list[Level])] = []
+    region: Annotated[
+        list[RegionCode], BeforeValidator(_one_or_many, json_schema_input_type=RegionCode | list[RegionCode])
+    ] = []
 
 
-# --- pack.yaml ----------------------------------------------------------------------------------------------------------
+# --- pack.yaml ------------------------------------------------------------------------------------------------------
 
 
 class Catalogue(Strict):
@@ -137,7 +147,7 @@ class PackFile(Strict):
     """What a unit is for; routes ask for a function, a district's units have one."""
 
 
-# --- discover.yaml --------------------------------------------------------------------------------------------------------
+# --- discover.yaml --------------------------------------------------------------------------------------------------
 
 
 class Filing(Strict):
@@ -186,7 +196,7 @@ class DiscoverFile(Strict):
     duplicates: DuplicateRules
 
 
-# --- dispatch.yaml --------------------------------------------------------------------------------------------------------
+# --- dispatch.yaml --------------------------------------------------------------------------------------------------
 
 
 class StageLimits(Strict):
@@ -248,7 +258,7 @@ class DispatchFile(Strict):
     routes: Annotated[list[RouteEntry], Field(min_length=1)]
 
 
-# --- handle.yaml ----------------------------------------------------------------------------------------------------------
+# --- handle.yaml ----------------------------------------------------------------------------------------------------
 
 
 class Evidence(Strict):
@@ -282,7 +292,7 @@ class HandleFile(Strict):
     forms: list[FormRule] = []
 
 
-# --- feedback.yaml --------------------------------------------------------------------------------------------------------
+# --- feedback.yaml --------------------------------------------------------------------------------------------------
 
 
 class AnswerEntry(Strict):
@@ -311,7 +321,7 @@ class FeedbackFile(Strict):
     reopen_times: Annotated[StrictInt, Field(ge=0, le=5)]
 
 
-# --- evaluate.yaml --------------------------------------------------------------------------------------------------------
+# --- evaluate.yaml --------------------------------------------------------------------------------------------------
 
 
 class IndicatorEntry(Strict):
@@ -350,7 +360,7 @@ class EvaluateFile(Strict):
     schemes: list[SchemeEntry] = []
 
 
-# --- tables/*.csv -----------------------------------------------------------------------------------------------------------
+# --- tables/*.csv ---------------------------------------------------------------------------------------------------
 
 
 class MajorRow(Strict):
@@ -415,7 +425,7 @@ class AliasRow(Strict):
     code: Code
 
 
-# --- districts/<code>/ --------------------------------------------------------------------------------------------------
+# --- districts/<code>/ ----------------------------------------------------------------------------------------------
 
 
 class CalendarEntry(Strict):
@@ -488,7 +498,7 @@ class UnitRow(Strict):
     """Whether the unit is invented (its name may still be usual)."""
 
 
-# --- tests/*.yaml -----------------------------------------------------------------------------------------------------------
+# --- tests/*.yaml ---------------------------------------------------------------------------------------------------
 
 Moment = Annotated[datetime, Field(examples=["2022-09-30T16:00:00+08:00"])]
 
@@ -504,20 +514,20 @@ class Given(Strict):
 
 
 class Expect(Strict):
-    """What must come out; what is left out is not looked at."""
+    """What must come out; what is left out is not looked at. “nobody” and “nothing” stand for what is not there."""
 
     deadline: Moment | None = None
-    route: Word | Literal["nobody"] | None = None
+    route: Word | None = None
     unit: Word | None = None
     at: Seat | None = None
-    person: Word | Literal["nobody"] | None = None
+    person: Word | None = None
     escalate_to: Word | None = None
     evidence: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = None
     automatic: StrictBool | None = None
     verify: StrictBool | None = None
     urgent: StrictBool | None = None
     self_handle: StrictBool | None = None
-    form: Word | Literal["nothing"] | None = None
+    form: Word | None = None
     meters: StrictInt | None = None
     stages: dict[Stage, Moment] = {}
 
@@ -547,7 +557,7 @@ class IndicatorCheck(Strict):
 
     indicator: Word
     cases: list[list[CaseFactName]]
-    rate: Annotated[str, Field(pattern=r"^(\d+/\d+|no tasks)$", examples=["1/2", "no tasks"])]
+    rate: Annotated[str, Field(pattern=r"^(\d+/[1-9]\d*|no tasks)$", examples=["1/2", "no tasks"])]
 
 
 class ReadsCheck(Strict):

@@ -364,7 +364,7 @@ class _Loading:
         file = "tables/conditions.csv"
         self.twice(file, (((line, "id"), (row.code, row.id)) for line, row in conditions), _CONDITION)
         usual = Counter(row.code for _, row in conditions if row.usual)
-        first = {}
+        first: dict[str, int] = {}
         for line, row in conditions:
             self.unknown(file, (line, "code"), _TYPE, row.code, codes)
             first.setdefault(row.code, line)
@@ -378,13 +378,13 @@ class _Loading:
                     ),
                     Sentence(zh="在其中一行写 yes", en="write yes in exactly one of its rows"),
                 )
-        for line, row in types:
-            if row.catalogue == catalogue and row.code not in first:
+        for line, kind in types:
+            if kind.catalogue == catalogue and kind.code not in first:
                 self.mistake(
                     "tables/case_types.csv",
                     (line, "code"),
                     Sentence(
-                        zh=f"“{row.code} {row.zh}”没有立案条件", en=f"“{row.code} {row.en}” has no filing condition"
+                        zh=f"“{kind.code} {kind.zh}”没有立案条件", en=f"“{kind.code} {kind.en}” has no filing condition"
                     ),
                     Sentence(zh="在 conditions.csv 加一行", en="add a row to conditions.csv"),
                 )
@@ -402,12 +402,14 @@ class _Loading:
             self.unknown(file, (line, "code"), _TYPE, row.code, codes)
             self.twice(file, (((line, "words"), word) for word in row.split()), _WORD)
         have = {row.code for _, row in words}
-        for line, row in types:
-            if row.catalogue == catalogue and row.code not in have:
+        for line, kind in types:
+            if kind.catalogue == catalogue and kind.code not in have:
                 self.mistake(
                     "tables/case_types.csv",
                     (line, "code"),
-                    Sentence(zh=f"“{row.code} {row.zh}”没有常用词", en=f"“{row.code} {row.en}” has no everyday words"),
+                    Sentence(
+                        zh=f"“{kind.code} {kind.zh}”没有常用词", en=f"“{kind.code} {kind.en}” has no everyday words"
+                    ),
                     Sentence(zh="在 words.csv 加一行", en="add a row to words.csv"),
                 )
 
@@ -819,7 +821,8 @@ _KINDS = {
 
 
 def _pattern(annotated: Any) -> str:
-    return next(m.pattern for f in annotated.__metadata__ for m in getattr(f, "metadata", []) if hasattr(m, "pattern"))
+    found = [m.pattern for f in annotated.__metadata__ for m in getattr(f, "metadata", []) if hasattr(m, "pattern")]
+    return str(found[0])
 
 
 _PATTERNS = {

@@ -131,7 +131,7 @@ def _harmless(file: str, text: str, finder: Finder) -> bool:
     depth = documents = 0
     try:
         for event in yaml.parse(text, Loader=_LOADER):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents == 2:

@@ -261,9 +261,7 @@ class _Run:
             return
         rate = indicator.rate([dict.fromkeys(facts, True) for facts in check.cases])
         found = "no tasks" if rate.value is None else f"{rate.count}/{rate.out_of}"
-        if "no tasks" in (check.rate, found):
-            self.same(place, "rate", check.rate, found)
-        elif Fraction(check.rate) != Fraction(found):
+        if "no tasks" in (check.rate, found) or Fraction(check.rate) != Fraction(found):
             self.same(place, "rate", check.rate, found)
         self.touch("indicators", indicator.id)
 
@@ -286,7 +284,7 @@ class _Run:
             winner = exact[0] if exact else max(fitting, key=lambda row: len(row.name))
             self.touch("aliases", f"{winner.source} {winner.name}")
 
-    # --- what was not touched -------------------------------------------------------------------------------------------
+    # --- what was not touched ---------------------------------------------------------------------------------------
 
     def coverage(self) -> dict[str, tuple[int, int]]:
         pack = self.pack

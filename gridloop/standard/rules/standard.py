@@ -49,9 +49,9 @@ class EvidenceRule:
 
 @dataclass(frozen=True, slots=True)
 class CaseType:
-    """One minor class of a catalogue. `key` is ``<pack>:<code>``, or ``<pack>:<code>@<catalogue>`` for an older catalogue.
+    """One minor class of a catalogue. `key` is ``<pack>:<code>``, for an older catalogue ``<pack>:<code>@<catalogue>``.
 
-    `conditions` of an older type are those of its successor; a type without a successor has none and no case of it is opened.
+    `conditions` of an older type are those of its successor; one without a successor has none: no case of it is opened.
     """
 
     key: str
@@ -89,11 +89,11 @@ class CaseType:
         for condition in self.conditions:
             if condition.id == wanted:
                 return condition
+        known = [c.id for c in self.conditions]
         raise Refused(
             Sentence(
-                zh=f"“{self.name.zh}”没有立案条件“{wanted}”，可选：{'、'.join(c.id for c in self.conditions) or '无'}。",
-                en=f"“{self.name.en}” has no filing condition “{wanted}”; it has: "
-                f"{', '.join(c.id for c in self.conditions) or 'none'}.",
+                zh=f"“{self.name.zh}”没有立案条件“{wanted}”，可选：{'、'.join(known) or '无'}。",
+                en=f"“{self.name.en}” has no filing condition “{wanted}”; it has: {', '.join(known) or 'none'}.",
             ),
             status=422,
             code="unknown_condition",
@@ -102,7 +102,7 @@ class CaseType:
 
 @dataclass(frozen=True, slots=True)
 class UnitSelector:
-    """Which unit: by `function`, `at` the level at which it sits, seen from the case's place; or exactly one by `code`."""
+    """Which unit: by `function`, `at` the level where it sits above the case; or exactly one, by `code`."""
 
     function: str
     at: str = "district"
