@@ -1,0 +1,193 @@
+"""How fast the HTTP API takes reports, durably, beside what PostgreSQL itself can commit.
+
+    python -m bench.intake [--quick]
+
+Rounds alternate: pgbench inserting one report-sized row per transaction with 32 clients, then 32 clients posting
+reports to the running API, each waiting for its answer. Then an open loop offers 500 reports a second and every
+latency counts from the moment at which the request was due, so that a stall is paid for by all that had to wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+from bench.measuring import conclude, load_district, own_database
+
+CLIENTS = 32
+OFFERED = 500
+GOAL = 0.15
+TEXT = "中州大道与航海路交叉口东南角有一处窨井盖破损，车辆经过时响声很大，夜里容易绊倒行人，请尽快派人维修。"
+
+
+class Client:
+    """One keep-alive connection that posts reports and reads the answers."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.port, self.token = port, token
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def open(self) -> None:
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def post(self) -> int:
+        body = json.dumps(
+            {"key": str(uuid.uuid4()), "channel": "hotline", "text": TEXT, "lon": 113.70, "lat": 34.73,
+             "contact": {"name": "合成", "phone": "13800000000"}}
+        ).encode()  # fmt: skip
+        head = (
+            f"POST /api/v1/reports HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.writer.write(head.encode() + body)
+        answer = await self.reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await self.reader.readexactly(length)
+        return int(answer[9:12])
+
+
+async def closed_loop(port: int, token: str, seconds: float) -> tuple[float, dict[int, int]]:
+    """Reports accepted a second by clients that each wait for the answer, and the statuses counted."""
+    statuses: dict[int, int] = {}
+    end = time.perf_counter() + seconds
+
+    async def run() -> None:
+        client = Client(port, token)
+        await client.open()
+        while time.perf_counter() < end:
+            status = await client.post()
+            statuses[status] = statuses.get(status, 0) + 1
+        client.writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(run() for _ in range(CLIENTS)))
+    return statuses.get(201, 0) / (time.perf_counter() - started), statuses
+
+
+async def open_loop(port: int, token: str, rate: float, seconds: float) -> tuple[list[float], dict[int, int]]:
+    """Seconds from the due moment to the answer of each request offered at a steady rate."""
+    free: asyncio.Queue[Client] = asyncio.Queue()
+    for _ in range(128):
+        client = Client(port, token)
+        await client.open()
+        free.put_nowait(client)
+    latencies: list[float] = []
+    statuses: dict[int, int] = {}
+    start = time.perf_counter() + 0.1
+
+    async def one(due: float) -> None:
+        client = await free.get()
+        status = await client.post()
+        latencies.append(time.perf_counter() - due)
+        statuses[status] = statuses.get(status, 0) + 1
+        free.put_nowait(client)
+
+    tasks = []
+    for n in range(int(rate * seconds)):
+        due = start + n / rate
+        if (wait := due - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        tasks.append(asyncio.create_task(one(due)))
+    await asyncio.gather(*tasks)
+    return latencies, statuses
+
+
+def pgbench(binaries: Path, sockets: str, role: str, database: str, seconds: int) -> float:
+    """Transactions a second of one report-sized row each, by 32 clients on the same cluster."""
+    script = Path(tempfile.gettempdir()) / f"gridloop-row-{os.getpid()}.sql"
+    script.write_text(
+        "\\set n random(1, 1000000000)\n"
+        f"INSERT INTO bench_row (key, body) VALUES (md5(:n::text), '{json.dumps({'text': TEXT * 3}, ensure_ascii=False)}');\n"
+    )
+    command = [
+        str(binaries / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds),
+        "-f", str(script), "-h", sockets, "-U", role, database,
+    ]  # fmt: skip
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    script.unlink()
+    return next(float(line.split("=")[1].split()[0]) for line in out.splitlines() if line.startswith("tps"))
+
+
+def start_web(port: int) -> subprocess.Popen[bytes]:
+    """The product's own web process, as `gridloop up` starts it."""
+    from gridloop.cli.processes import command
+
+    process = subprocess.Popen(
+        command("web", "--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--threads", str(CLIENTS)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, GRIDLOOP_LOG_LEVEL="WARNING"),
+    )  # fmt: skip
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        time.sleep(0.1)
+    raise RuntimeError("the web process did not start")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="shorter rounds, for a first look")
+    rounds, seconds = (2, 3) if parser.parse_args().quick else (5, 6)
+    own_database()
+    from django.db import connection
+
+    from gridloop.kernel import clock
+    from gridloop.kernel.postgres.binaries import find_binaries
+    from gridloop.people import access
+    from gridloop.people.viewer import SYSTEM
+
+    load_district()
+    client = access.register_client(
+        code="bench", name="bench", permissions=["report"], per_minute=10_000_000, viewer=SYSTEM, at=clock.now()
+    )
+    _, token = access.issue_token(client=client, viewer=SYSTEM, at=clock.now())
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE bench_row (id bigserial PRIMARY KEY, key text, body jsonb, at timestamptz DEFAULT now())")
+        where = connection.get_connection_params()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    web = start_web(port)
+    binaries = find_binaries()
+    try:
+        asyncio.run(closed_loop(port, token, 1))  # warm
+        peers, ours, ratios = [], [], []
+        for n in range(rounds):
+            peer = pgbench(binaries.folder, where["host"], where["user"], where["dbname"], seconds)
+            value, statuses = asyncio.run(closed_loop(port, token, seconds))
+            peers.append(peer), ours.append(value), ratios.append(value / peer)
+            print(f"round {n + 1}: accepted {value:,.0f}/s {statuses}, pgbench {peer:,.0f}/s, ratio {value / peer:.3f}")
+        latencies, statuses = asyncio.run(open_loop(port, token, OFFERED, seconds * 2))
+        latencies.sort()
+        p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
+        print(f"offered {OFFERED}/s for {seconds * 2} s: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, {statuses}")
+    finally:
+        web.send_signal(signal.SIGTERM)
+        web.wait(20)
+    conclude(
+        name="intake", value=round(statistics.median(ours), 1), unit="reports accepted/s",
+        peer=f"pgbench single-row insert, {CLIENTS} clients, same cluster", peer_value=round(statistics.median(peers), 1),
+        goal=f"ratio >= {GOAL} and p99 <= 250 ms at {OFFERED}/s offered", rounds=rounds,
+        ratio_median=round(statistics.median(ratios), 4), p99_ms=round(p99 * 1000, 1), p50_ms=round(p50 * 1000, 1),
+        not_shown=[
+            "client, web server, database and pgbench share the same two cores and one disk, over loopback",
+            "the Python load generator takes part of the cores that a real client would bring along",
+            "no worker drains the reports meanwhile; no photographs are sent",
+        ],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
