@@ -1,3 +1,7 @@
-from django.urls import URLPattern
+"""What the deployment serves where."""
 
-urlpatterns: list[URLPattern] = []
+from __future__ import annotations
+
+from gridloop.gateways.api.urls import urlpatterns
+
+__all__ = ["urlpatterns"]

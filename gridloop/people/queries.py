@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from gridloop.kernel import clock
 from gridloop.kernel.errors import not_found
-from gridloop.people.models import Client, Membership, Notice, Person, Unit, day_of
+from gridloop.people.models import Client, Membership, Notice, Person, Token, Unit, day_of
 from gridloop.people.roles import PERMISSIONS
 from gridloop.people.viewer import ANONYMOUS, Grant, Viewer, permissions_of
 
@@ -187,3 +187,34 @@ def holders_of(roles: Iterable[str], at: datetime | None = None) -> list[int]:
         .values_list("person_id", flat=True)
         .distinct()
     )
+
+
+def own_person(viewer: Viewer) -> Person | None:
+    """The person behind the viewer, or None for a machine."""
+    return None if viewer.person_id is None else Person.objects.filter(id=viewer.person_id, is_active=True).first()
+
+
+def tokens_for(viewer: Viewer, at: datetime) -> QuerySet[Token]:
+    """One's own tokens that still open something, newest first."""
+    return Token.objects.filter(
+        person_id=viewer.person_id or 0, revoked_at__isnull=True, expires_at__gt=at, epoch=F("person__session_epoch")
+    ).order_by("-id")
+
+
+def units_by_code(codes: Iterable[str]) -> dict[str, int]:
+    """Unit ids by their codes; unknown codes are missing."""
+    return dict(Unit.objects.filter(code__in=set(codes)).values_list("code", "id"))
+
+
+def clients_for(viewer: Viewer) -> QuerySet[Client]:
+    """The machines that were let in, for the security administrator."""
+    return Client.objects.order_by("code") if viewer.may("manage_people") else Client.objects.none()
+
+
+def posts_of(person_ids: Iterable[int], at: datetime | None = None) -> dict[int, list[Membership]]:
+    """Today's posts of persons, with their units, by person. One query."""
+    found: dict[int, list[Membership]] = {person: [] for person in person_ids}
+    posts = Membership.objects.filter(_on(day_of(at or clock.now())), person_id__in=list(found))
+    for post in posts.select_related("unit").order_by("id"):
+        found[post.person_id].append(post)
+    return found

@@ -13,8 +13,8 @@ from gridloop.people.roles import ROLES, SEPARATED
 
 UNIT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "code": ("编码", "单位编码"),
-    "name": ("名称", "单位名称"),
-    "name_en": ("英文名称",),
+    "name": ("名称", "单位名称", "zh"),
+    "name_en": ("英文名称", "en"),
     "kind": ("类别", "单位类别"),
     "function": ("职能",),
     "parent": ("上级", "上级单位", "parent_code"),

@@ -1,0 +1,1 @@
+"""The REST API: every verb and every list of the loop for machines and programs, each through a `Viewer`."""

@@ -1,0 +1,145 @@
+"""For those who operate the house: is it well (`/health`), and its figures (`/metrics`).
+
+A stranger learns only whether it is well. The rest is for this machine itself (loopback, unless a proxy stands in
+front: then everybody looks like loopback) and for tokens with the permission `see_health`. No figure carries a name.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Count, Min
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gridloop.discover.queries import reconciliation
+from gridloop.gateways.api.errors import problem
+from gridloop.kernel import clock, sealing
+from gridloop.kernel.models import Delivery
+from gridloop.people import access
+
+LATE = 60.0
+"""Seconds after which a delivery or an unsealed event that still waits is a sign of trouble."""
+DISK_FLOOR = 512 << 20
+"""Free bytes in the data folder below which the house is not well."""
+
+
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """200 if well, 503 if not; the parts of the answer for who may see them."""
+    try:
+        parts = _parts(clock.now())
+    except (DatabaseError, InterfaceError):
+        parts = {"database": {"well": False}}
+    well = all(part["well"] for part in parts.values())
+    body: dict[str, Any] = {"status": "well" if well else "unwell"}
+    if _insider(request):
+        body |= parts
+    response = HttpResponse(json.dumps(body), status=200 if well else 503, content_type="application/json")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The same figures in Prometheus' text format. For insiders only; for others there is nothing here."""
+    if not _insider(request):
+        return problem(404)
+    registry = CollectorRegistry()
+    registry.register(_Figures())
+    return HttpResponse(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _insider(request: HttpRequest) -> bool:
+    proxied = getattr(settings, "GRIDLOOP_BEHIND_PROXY", False)
+    if not proxied and request.META.get("REMOTE_ADDR") in ("127.0.0.1", "::1"):
+        return True
+    kind, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return kind.lower() == "bearer" and access.holder_of(token.strip(), at=clock.now()).viewer.may("see_health")
+
+
+def _parts(now: datetime) -> dict[str, dict[str, Any]]:
+    """The state of the house: each part with its figures and whether it is `well`."""
+    reports = reconciliation()
+    queues = _queues(now)
+    unsealed, since = sealing.waiting()
+    age = _age(now, since)
+    free = _free()
+    stuck = sum(q["stuck"] for q in queues.values())
+    oldest = max((q["oldest_seconds"] for q in queues.values()), default=0.0)
+    return {
+        "reports": {"well": bool(reports["holds"]), **reports},
+        "queues": {"well": oldest <= LATE, "oldest_seconds": oldest, "by_reaction": queues},
+        "stuck": {"well": stuck == 0, "deliveries": stuck},
+        "seal": {"well": age <= LATE, "unsealed": unsealed, "oldest_seconds": age},
+        "disk": {"well": free >= DISK_FLOOR, "free_bytes": free},
+        "database": {"well": True},
+    }
+
+
+def _queues(now: datetime) -> dict[str, dict[str, Any]]:
+    rows = Delivery.objects.values("reaction", "state").annotate(count=Count("id"), oldest=Min("due_at"))
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        queue = found.setdefault(row["reaction"], {"waiting": 0, "stuck": 0, "oldest_seconds": 0.0})
+        if row["state"] == Delivery.State.STUCK:
+            queue["stuck"] = row["count"]
+        else:
+            queue |= {"waiting": row["count"], "oldest_seconds": _age(now, row["oldest"])}
+    return found
+
+
+def _age(now: datetime, since: datetime | None) -> float:
+    return 0.0 if since is None else max(0.0, round((now - since).total_seconds(), 3))
+
+
+def _free() -> int:
+    folder = Path(settings.GRIDLOOP_DATA)
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+class _Figures(Collector):
+    """The parts of the health page as gauges, read when they are asked for."""
+
+    def collect(self) -> Iterable[Metric]:
+        parts = _parts(clock.now())
+        yield from _gauges(parts)
+        well = GaugeMetricFamily("gridloop_well", "1 if this part of the house is well", labels=["part"])
+        for name, part in parts.items():
+            well.add_metric([name], float(part["well"]))
+        yield well
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+
+def _gauges(parts: dict[str, dict[str, Any]]) -> Iterator[Metric]:
+    reports = GaugeMetricFamily("gridloop_reports", "Reports by where they are", labels=["state"])
+    for state, count in parts["reports"].items():
+        if state not in ("well", "holds"):
+            reports.add_metric([state], count)
+    yield reports
+    waiting = GaugeMetricFamily("gridloop_deliveries", "Deliveries that wait", labels=["reaction", "state"])
+    oldest = GaugeMetricFamily("gridloop_delivery_age_seconds", "Age of the oldest one that waits", labels=["reaction"])
+    for reaction, queue in parts["queues"]["by_reaction"].items():
+        waiting.add_metric([reaction, "waiting"], queue["waiting"])
+        waiting.add_metric([reaction, "stuck"], queue["stuck"])
+        oldest.add_metric([reaction], queue["oldest_seconds"])
+    yield waiting
+    yield oldest
+    yield GaugeMetricFamily("gridloop_unsealed_events", "Events without a seal", value=parts["seal"]["unsealed"])
+    yield GaugeMetricFamily(
+        "gridloop_disk_free_bytes", "Free bytes in the data folder", value=parts["disk"]["free_bytes"]
+    )
