@@ -59,7 +59,9 @@ def _empty_tables() -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_map() -> None:
-    """No test answers from the map of the test before it."""
+    """No test answers from the map or the standard of the test before it."""
+    from gridloop.standard import queries as standard
     from gridloop.territory import queries
 
     queries.forget_map()
+    standard.forget()
