@@ -156,8 +156,9 @@ def test_a_table_in_any_usual_encoding_is_read(load: Load, encoding: str) -> Non
 
 def test_a_workbook_is_read_like_a_table(load: Load, tmp_path: Path) -> None:
     book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
     for row in rows():
-        book.active.append([int(row[0]) if row[0].isdigit() else row[0], *row[1:]])  # codes as numbers
+        sheet.append([int(row[0]) if row[0].isdigit() else row[0], *row[1:]])  # codes as numbers
     book.save(tmp_path / "book.xlsx")
     result = load((tmp_path / "book.xlsx").read_bytes(), "map.xlsx")
     assert [str(m) for m in result.mistakes] == []
@@ -233,7 +234,7 @@ def corpus() -> dict[str, Bad]:
         return [feature(code, rings, kind=kind, **more)]
 
     def raw(text: str) -> str:
-        return '{"type":"FeatureCollection","features":[%s]}' % text
+        return f'{{"type":"FeatureCollection","features":[{text}]}}'
 
     bow_tie = [[[x, y], [x + 0.01, y + 0.01], [x + 0.01, y], [x, y + 0.01], [x, y]]]
     nan_feature = json.dumps(feature("410104", square(0, 0))).replace("113.6,", "NaN,", 1)
@@ -242,21 +243,29 @@ def corpus() -> dict[str, Bad]:
         "unknown datum": (good, "m.geojson", "beijing54", "is not a known datum"),
         "crs against datum": (
             json.dumps({"type": "FeatureCollection", "crs": {"properties": {"name": "EPSG:4490"}}, "features": good}),
-            "m.geojson", "gcj02", "the file says cgcs2000",
+            "m.geojson",
+            "gcj02",
+            "the file says cgcs2000",
         ),
         "projected crs": (
             json.dumps({"type": "FeatureCollection", "crs": {"properties": {"name": "EPSG:4547"}}, "features": good}),
-            "m.geojson", "wgs84", "EPSG:4547",
+            "m.geojson",
+            "wgs84",
+            "EPSG:4547",
         ),
         "not json": ("{'type': 1}", "m.geojson", "wgs84", "not JSON"),
         "cut off": (json.dumps(good)[:-20], "m.geojson", "wgs84", "not JSON"),
         "deep json": ("[" * 100_000 + "]" * 100_000, "m.geojson", "wgs84", "nested too deeply"),
         "deep coordinates": (
-            raw('{"type":"Feature","properties":{"code":"410104"},"geometry":{"type":"Polygon","coordinates":%s}}'
-                % ("[" * 100_000 + "]" * 100_000)),
-            "m.geojson", "wgs84", "nested too deeply",
+            raw(
+                '{"type":"Feature","properties":{"code":"410104"},"geometry":{"type":"Polygon","coordinates":%s}}'
+                % ("[" * 100_000 + "]" * 100_000)
+            ),
+            "m.geojson",
+            "wgs84",
+            "nested too deeply",
         ),
-        "json of another kind": ('[1, 2]', "m.geojson", "wgs84", "not a GeoJSON FeatureCollection"),
+        "json of another kind": ("[1, 2]", "m.geojson", "wgs84", "not a GeoJSON FeatureCollection"),
         "features is no list": ('{"type":"FeatureCollection","features":5}', "m.geojson", "wgs84", "is not a list"),
         "empty collection": ([], "m.geojson", "wgs84", "no regions"),
         "feature without properties": (raw('{"type":"Feature"}, 7'), "m.geojson", "wgs84", "not a feature"),
@@ -281,26 +290,45 @@ def corpus() -> dict[str, Bad]:
         "counted nowhere": (one(square(0, 0), stat_parent="410199"), "m.geojson", "wgs84", "does not exist"),
         "no day": (one(square(0, 0), starts_on="31.12.2020"), "m.geojson", "wgs84", "is not a day"),
         "ends before it starts": (
-            one(square(0, 0), starts_on="2020-02-02", ends_on="2020-01-01"), "m.geojson", "wgs84", "before it starts",
+            one(square(0, 0), starts_on="2020-02-02", ends_on="2020-01-01"),
+            "m.geojson",
+            "wgs84",
+            "before it starts",
         ),
         "no geometry": ([{**good[0], "geometry": None}], "m.geojson", "wgs84", "there is no boundary"),
         "empty geometry cell": ("code,name,wkt\n410104,区,\n", "m.csv", "wgs84", "there is no boundary"),
         "a point": (one([x, y], kind="Point"), "m.geojson", "wgs84", "is not an area"),
-        "a line as text": (f'code,name,wkt\n410104,区,"LINESTRING ({x} {y}, 114 35)"\n', "m.csv", "wgs84", "not an area"),
+        "a line as text": (
+            f'code,name,wkt\n410104,区,"LINESTRING ({x} {y}, 114 35)"\n',
+            "m.csv",
+            "wgs84",
+            "not an area",
+        ),
         "broken text": (f'code,name,wkt\n410104,区,"POLYGON (({x} {y}"\n', "m.csv", "wgs84", "cannot be read"),
         "words for numbers": ('code,name,wkt\n410104,区,"113.6,甲;1,2;3,4"\n', "m.csv", "wgs84", "not a coordinate"),
-        "an odd number": ('code,name,wkt\n410104,区,"113.6,34.7;113.7;113.6,34.8"\n', "m.csv", "wgs84", "not a coordinate"),
+        "an odd number": (
+            'code,name,wkt\n410104,区,"113.6,34.7;113.7;113.6,34.8"\n',
+            "m.csv",
+            "wgs84",
+            "not a coordinate",
+        ),
         "null in a corner": (one([[[x, None], [1, 2], [3, 4], [x, y]]]), "m.geojson", "wgs84", "not a coordinate"),
         "text in a corner": (one([[["113", "34"]] * 4]), "m.geojson", "wgs84", "not a coordinate"),
         "flat coordinates": (one([x, y, x, y]), "m.geojson", "wgs84", "there is no boundary"),
         "not a number": (raw(nan_feature), "m.geojson", "wgs84", "not a coordinate"),
         "number of a million digits": (
             raw(json.dumps(feature("410104", square(0, 0))).replace("113.6,", "1" * 1_000_000 + ",", 1)),
-            "m.geojson", "wgs84", "not a coordinate",
+            "m.geojson",
+            "wgs84",
+            "not a coordinate",
         ),
         "swapped axes": (one([[[b, a] for a, b in square(0, 0)[0]]]), "m.geojson", "wgs84", "look swapped"),
-        "metres": (one([[[457000, 3844000], [458000, 3844000], [458000, 3845000], [457000, 3844000]]]),
-                   "m.geojson", "wgs84", "look projected"),
+        "metres": (
+            one([[[457000, 3844000], [458000, 3844000], [458000, 3845000], [457000, 3844000]]]),
+            "m.geojson",
+            "wgs84",
+            "look projected",
+        ),
         "elsewhere": (one(square(-190, 0)), "m.geojson", "wgs84", "out of range"),
         "not closed": (one([square(0, 0)[0][:-1]]), "m.geojson", "wgs84", "not closed"),
         "two corners": (one([[[x, y], [x + 1, y], [x, y]]]), "m.geojson", "wgs84", "fewer than 3"),
@@ -308,20 +336,33 @@ def corpus() -> dict[str, Bad]:
         "bow tie": (one(bow_tie), "m.geojson", "wgs84", "crosses itself"),
         "hole outside": (one([*square(0, 0), *square(0.05, 0)]), "m.geojson", "wgs84", "hole lies outside"),
         "polygon in polygon": (
-            one([square(0, 0), square(0.001, 0.001, 0.005)], kind="MultiPolygon"), "m.geojson", "wgs84", "inside another",
+            one([square(0, 0), square(0.001, 0.001, 0.005)], kind="MultiPolygon"),
+            "m.geojson",
+            "wgs84",
+            "inside another",
         ),
         "too many corners": (
             one([[[x + 0.1 * np.cos(a), y + 0.1 * np.sin(a)] for a in np.linspace(0, 6, 200_002)] + [[x + 0.1, y]]]),
-            "m.geojson", "wgs84", "more than 200000 corners",
+            "m.geojson",
+            "wgs84",
+            "more than 200000 corners",
         ),
         "overlap": ([*good[:4], feature(GRIDS[1], square(0.004, 0, 0.006, 0.01))], "m.geojson", "wgs84", "overlap by"),
         "gap": ([*good[:4], feature(GRIDS[1], square(0.006, 0, 0.004, 0.01))], "m.geojson", "wgs84", "uncovered"),
         "outside its parent": (
-            [*good[:4], feature(GRIDS[1], square(0.005, 0, 0.006, 0.01))], "m.geojson", "wgs84", "sticks out",
+            [*good[:4], feature(GRIDS[1], square(0.005, 0, 0.006, 0.01))],
+            "m.geojson",
+            "wgs84",
+            "sticks out",
         ),
-        "broken bytes": ("code,name\n410104,管城区\n".encode() + b"410104001,\xff\xff\n", "m.csv", "wgs84", "bytes that are no"),
+        "broken bytes": (
+            "code,name\n410104,管城区\n".encode() + b"410104001,\xff\xff\n",
+            "m.csv",
+            "wgs84",
+            "bytes that are no",
+        ),
         "too many cells": ("code,name\n410104,区,多余\n", "m.csv", "wgs84", "cells under 2 columns"),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("name", corpus())

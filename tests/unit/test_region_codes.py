@@ -103,6 +103,12 @@ def test_numbering_never_goes_back_to_a_hole_that_a_retired_code_left() -> None:
     assert codes.next_codes("410104002002B", ["410104002002B007"], 1) == ["410104002002B008"]
 
 
+def test_numbering_looks_at_the_children_only() -> None:
+    used = ["410104002", "410104002007", "410104002007B012", "410104003900"]
+    assert codes.next_codes("410104002", used, 1) == ["410104002008"]
+    assert codes.next_codes("410104002007", ["410104002007", "410104002007B012"], 1) == ["410104002007001"]
+
+
 def test_the_thousandth_number_is_refused() -> None:
     assert codes.next_codes("410104002002", ["410104002002998"], 1) == ["410104002002999"]
     with pytest.raises(CodesExhausted, match="divide the parent"):

@@ -241,8 +241,8 @@ def next_codes(prefix: str, used: Iterable[str], count: int) -> list[str]:
     `used` are all codes ever issued under the prefix, retired ones included: a retired code is never issued again,
     so numbering goes on after the highest. CodesExhausted if 999 does not suffice.
     """
-    taken = [int(code[len(prefix) : len(prefix) + 3]) for code in used if code.startswith(prefix)]
-    first = max(taken, default=0) + 1
+    numbers = [code[len(prefix) : len(prefix) + 3] for code in used if code.startswith(prefix)]
+    first = max((int(number) for number in numbers if number.isdigit()), default=0) + 1
     if first + count - 1 > 999:
         raise CodesExhausted(
             f"{prefix} has {999 - first + 1} numbers left and needs {count}: "

@@ -40,9 +40,9 @@ def areas_from_points(
     named = np.array([" ".join(a.split()) for a in areas], dtype=object)
     labels, label = np.unique(named.astype(str), return_inverse=True)
     usable = np.isfinite(x) & np.isfinite(y) & (named != "")
-    usable[usable] = _near(x[usable]) & _near(y[usable])
     if not usable.any():
         raise ValueError("no point has both a place and an area")
+    usable[usable] = _near(x[usable]) & _near(y[usable])
     narrow = float(np.cos(np.radians(np.median(y[usable]))))
     seeds, owner, step = _vote(x[usable] * narrow, y[usable], label[usable])
     cells = _cells(seeds, step)
