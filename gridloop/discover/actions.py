@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
 from gridloop.cases.actions import Move, NewCase, move_cases, open_cases
@@ -26,12 +24,12 @@ from gridloop.discover.events import ReportJoined, ReportPutToTriage, ReportRece
 from gridloop.discover.models import Lesson, Report
 from gridloop.discover.rules import duplicates
 from gridloop.kernel import clock, coordinates
-from gridloop.kernel.bulk import insert_rows, update_rows
+from gridloop.kernel.bulk import encode, insert_new_rows, insert_rows, update_rows
 from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.people.viewer import SYSTEM, Viewer
-from gridloop.registry.actions import NewContact, remember_contacts
+from gridloop.registry.actions import NewContact, forget_contacts, remember_contacts
 from gridloop.standard import queries as standard_queries
 from gridloop.standard.rules.standard import CaseType, Standard
 from gridloop.territory import queries as territory
@@ -93,40 +91,36 @@ def receive_reports(
     at = at or clock.now()
     check_reports(reports, at=at)
     digests = [_digest(report) for report in reports]
+    first: dict[str, int] = {}
+    for n, report in enumerate(reports):
+        first.setdefault(report.key, n)
     with transaction.atomic():
-        known = _known(client, {r.key for r in reports})
-        fresh: dict[str, int] = {}
-        for n, report in enumerate(reports):
-            if report.key not in known and report.key not in fresh:
-                fresh[report.key] = n
-        order = list(fresh.values())
-        if order:
-            rows = _rows([reports[n] for n in order], [digests[n] for n in order], client, at)
-            # A rival transaction may have stored a key since we looked; its row wins and ours is not made.
-            inserted = set(insert_rows(rows, on_conflict="ON CONFLICT (client, key) DO NOTHING"))
-            stored = _known(client, set(fresh))
-            mine = [stored[reports[n].key] for n in order if stored[reports[n].key][0] in inserted]
-            _attach_contacts([reports[n] for n in order], stored, inserted, at)
-            channel = {reports[n].key: reports[n].channel for n in order}
-            keys = {stored[reports[n].key][0]: reports[n].key for n in order}
-            publish(
-                [
-                    ReportReceived(subject=f"report:{i}", actor=viewer.actor, at=at, channel=channel[keys[i]])
-                    for i, _, _ in mine
-                ]
-            )
-            known |= stored
-        else:
-            inserted = set()
-    answered: set[int] = set()
+        rows = _rows([reports[n] for n in first.values()], [digests[n] for n in first.values()], client, at)
+        contacts = [(row, reports[n].contact) for row, n in zip(rows, first.values(), strict=True)]
+        named = [(row, contact) for row, contact in contacts if contact is not None]
+        ids = remember_contacts([contact for _, contact in named], at=at)
+        for (row, _), contact_id in zip(named, ids, strict=True):
+            row.contact_id = contact_id
+        fresh = {row.key: row for row in insert_new_rows(rows, unless=("client", "key"))}
+        known = {key: (row.id, row.number, row.digest) for key, row in fresh.items()}
+        if len(fresh) < len(rows):
+            known |= _known(client, first.keys() - fresh.keys())
+            forget_contacts([row.contact_id for row, _ in named if row.key not in fresh])
+        publish(
+            [
+                ReportReceived(
+                    subject=f"report:{row.id}", actor=viewer.actor, at=at, channel=row.channel, words=_words(row)
+                )
+                for row in fresh.values()
+            ]
+        )
     receipts = []
-    for report, digest in zip(reports, digests, strict=True):
-        report_id, number, stored_digest = known[report.key]
-        if stored_digest != digest:
+    for n, (report, digest) in enumerate(zip(reports, digests, strict=True)):
+        report_id, number, stored = known[report.key]
+        if stored != digest:
             receipts.append(Receipt(report.key, Outcome.CONFLICT, 0, "", ""))
             continue
-        new = report_id in inserted and report_id not in answered
-        answered.add(report_id)
+        new = report.key in fresh and first[report.key] == n
         outcome = Outcome.ACCEPTED if new else Outcome.REPLAYED
         receipts.append(Receipt(report.key, outcome, report_id, number, _secret(client, report.key)))
     return receipts
@@ -184,10 +178,18 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
     return found
 
 
+_SAID = tuple(f.name for f in fields(NewReport) if f.name not in ("key", "contact"))
+
+
 def _digest(report: NewReport) -> bytes:
-    body = {k: v for k, v in asdict(report).items() if k != "key"}
-    plain = json.dumps(body, sort_keys=True, ensure_ascii=False, cls=DjangoJSONEncoder)
-    return hashlib.sha256(plain.encode()).digest()
+    contact = report.contact
+    body = {name: getattr(report, name) for name in _SAID}
+    body["contact"] = [contact.name, contact.phone, contact.secret] if contact is not None else None
+    return hashlib.sha256(encode(body, sort_keys=True).encode()).digest()
+
+
+def _words(report: Report) -> str:
+    return hashlib.sha256("\0".join((report.title, report.text, report.address)).encode()).hexdigest()
 
 
 def _secret(client: str, key: str) -> str:
@@ -197,12 +199,22 @@ def _secret(client: str, key: str) -> str:
     return urlsafe_b64encode(code).decode().rstrip("=")
 
 
-def _known(client: str, keys: set[str]) -> dict[str, tuple[int, str, bytes]]:
-    found = Report.objects.filter(client=client, key__in=keys).values_list("key", "id", "number", "digest")
+def _known(client: str, keys: Iterable[str]) -> dict[str, tuple[int, str, bytes]]:
+    found = Report.objects.filter(client=client, key__in=list(keys)).values_list("key", "id", "number", "digest")
     return {key: (pk, number, bytes(digest)) for key, pk, number, digest in found}
 
 
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""No letter or digit that is taken for another over the phone."""
+
+
+def _ticket() -> str:
+    """Ten random letters, 49 bits: nobody guesses a number, and no counter is shared."""
+    rest, letters = secrets.randbits(64), []
+    for _ in range(10):
+        rest, letter = divmod(rest, len(_LETTERS))
+        letters.append(_LETTERS[letter])
+    return "".join(letters)
 
 
 def _rows(reports: Sequence[NewReport], digests: Sequence[bytes], client: str, at: datetime) -> list[Report]:
@@ -217,7 +229,7 @@ def _rows(reports: Sequence[NewReport], digests: Sequence[bytes], client: str, a
                 client=client,
                 key=report.key,
                 digest=digest,
-                number=f"{day}-{''.join(secrets.choice(_LETTERS) for _ in range(10))}",
+                number=f"{day}-{_ticket()}",
                 secret=hashlib.sha256(_secret(client, report.key).encode()).hexdigest(),
                 state=Report.State.WAITING,
                 channel=report.channel,
@@ -235,16 +247,6 @@ def _rows(reports: Sequence[NewReport], digests: Sequence[bytes], client: str, a
             )
         )
     return rows
-
-
-def _attach_contacts(
-    reports: Sequence[NewReport], stored: Mapping[str, tuple[int, str, bytes]], inserted: set[int], at: datetime
-) -> None:
-    named = [(stored[r.key][0], r.contact) for r in reports if r.contact is not None and stored[r.key][0] in inserted]
-    if not named:
-        return
-    ids = remember_contacts([contact for _, contact in named], at=at)
-    update_rows([Report(id=pk, contact_id=c) for (pk, _), c in zip(named, ids, strict=True)], ["contact_id"])
 
 
 # --- triage ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ class ReportReceived(Happened):
     """A report was accepted. Its words stay in the report: an event carries no personal data."""
 
     channel: str
+    words: str
+    """SHA-256 of title, text and address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,11 @@ def remember_contacts(contacts: Sequence[NewContact], *, at: datetime) -> list[i
     return insert_rows(rows)
 
 
+def forget_contacts(ids: Sequence[int | None]) -> None:
+    """Remove contacts of reports that were not stored after all, within the transaction that remembered them."""
+    ReporterContact.objects.filter(id__in=[i for i in ids if i is not None]).delete()
+
+
 def reveal_contact(*, contact_id: int, case_id: int, reason: str, viewer: Viewer, at: datetime) -> Contact:
     """Show one reporter's name and phone to one person who says why. Logged, counted against the day's quota.
 
