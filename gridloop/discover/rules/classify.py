@@ -28,6 +28,7 @@ from sklearn.svm import LinearSVC
 from gridloop.discover.rules.features import BLOCKS, CHUNK, Features, Floats, distinct, plain, words
 
 Matrix = npt.NDArray[np.float64]
+Groups = Sequence[Any] | npt.NDArray[np.int64]
 
 FORMAT = 1
 MOST_WEIGHTS = 24_000_000
@@ -35,6 +36,8 @@ MOST_WEIGHTS = 24_000_000
 FAMILIAR = 8
 """Examples of a kind at which the trained and the cold answer count alike for it."""
 FOLDS = 4
+UNCALIBRATED = 2.0
+"""Sharpness of a model that was not calibrated: rather too doubtful than too sure."""
 REASONS = 5
 RUNNERS_UP = 3
 
@@ -95,7 +98,7 @@ class Trained:
 
     @classmethod
     def learn(
-        cls, texts: Sequence[str], labels: Sequence[str], groups: Sequence[Any] | None = None, *, calibrate: bool = True
+        cls, texts: Sequence[str], labels: Sequence[str], groups: Groups | None = None, *, calibrate: bool = True
     ) -> Trained:
         """Learn from texts and their kinds. Texts of one group (near-duplicates) stay together in calibration."""
         return cls.learn_words([words(text) for text in texts], labels, groups, calibrate=calibrate)
@@ -105,7 +108,7 @@ class Trained:
         cls,
         segmented: Sequence[list[str]],
         labels: Sequence[str],
-        groups: Sequence[Any] | None = None,
+        groups: Groups | None = None,
         *,
         calibrate: bool = True,
     ) -> Trained:
@@ -115,17 +118,10 @@ class Trained:
         if len(kinds) < 2 or np.sort(counts)[-2] < 2:
             raise TooFewExamples(f"{len(kinds)} kinds, {len(segmented)} texts")
         features, weights = _fit(segmented, answers, len(kinds))
-        sharpness = 2.0
+        factor = UNCALIBRATED
         if calibrate:
-            scores = np.full((len(segmented), len(kinds)), -1.0)
-            for train, test in folds(answers, groups):
-                present, inner = np.unique(answers[train], return_inverse=True)
-                if len(present) < 2:
-                    continue
-                some, matrix = _fit([segmented[i] for i in train], inner, len(present))
-                scores[np.ix_(test, present)] = _scores(some.matrix([segmented[i] for i in test]), matrix)
-            sharpness = _sharpness(scores, answers)
-        return cls(kinds.tolist(), counts.tolist(), features, weights, sharpness)
+            factor = sharpness(unseen(segmented, answers, len(kinds), groups)[0], answers)
+        return cls(kinds.tolist(), counts.tolist(), features, weights, factor)
 
     def table(self, segmented: Sequence[list[str]]) -> tuple[Matrix, Any]:
         """Probability of each kind (texts x kinds), and the feature rows from which `reasons` explains."""
@@ -175,9 +171,7 @@ class Trained:
         return cls(head["kinds"], head["counts"], features, arrays["weights"], float(head["sharpness"]))
 
 
-def folds(
-    answers: npt.NDArray[np.int64], groups: Sequence[Any] | None, number: int = FOLDS, seed: int = 0
-) -> list[Any]:
+def folds(answers: npt.NDArray[np.int64], groups: Groups | None, number: int = FOLDS, seed: int = 0) -> list[Any]:
     """Train and test positions, kinds spread evenly and no group on both sides. Deterministic."""
     owners = np.arange(len(answers)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     number = min(number, len(np.unique(owners)))
@@ -187,6 +181,27 @@ def folds(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a kind with fewer examples than folds is expected here
         return list(splitter.split(answers, answers, owners))
+
+
+def unseen(
+    segmented: Sequence[list[str]],
+    answers: npt.NDArray[np.int64],
+    kinds: int,
+    groups: Groups | None,
+    *,
+    number: int = FOLDS,
+    seed: int = 0,
+) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    """Scores (texts x kinds) of models that saw neither the text nor its group, and the fold of each text."""
+    scores = np.full((len(segmented), kinds), -2.0)
+    fold = np.zeros(len(segmented), np.int64)
+    for n, (train, test) in enumerate(folds(answers, groups, number, seed)):
+        present, inner = np.unique(answers[train], return_inverse=True)
+        fold[test] = n
+        if len(present) > 1:
+            features, weights = _fit([segmented[i] for i in train], inner, len(present))
+            scores[np.ix_(test, present)] = _scores(features.matrix([segmented[i] for i in test]), weights)
+    return scores, fold
 
 
 def _fit(segmented: Sequence[list[str]], answers: npt.NDArray[np.int64], kinds: int) -> tuple[Features, Floats]:
@@ -209,7 +224,7 @@ def _scores(rows: Any, weights: Floats) -> Matrix:
     return np.asarray(rows @ weights[:-1] + weights[-1], dtype=np.float64)
 
 
-def _sharpness(scores: Matrix, answers: npt.NDArray[np.int64]) -> float:
+def sharpness(scores: Matrix, answers: npt.NDArray[np.int64]) -> float:
     """The factor before the softmax under which unseen answers are likeliest (temperature scaling)."""
     places = np.arange(len(answers))
 
@@ -336,7 +351,7 @@ class Classifier:
         return cls(cold=Cold(case_types, vectors=vectors, budget=budget))
 
     @classmethod
-    def train(cls, texts: Sequence[str], labels: Sequence[str], groups: Sequence[Any] | None = None) -> Classifier:
+    def train(cls, texts: Sequence[str], labels: Sequence[str], groups: Groups | None = None) -> Classifier:
         """A classifier that knows only examples."""
         return cls(trained=Trained.learn(texts, labels, groups))
 

@@ -77,6 +77,15 @@ class Table:
         return found
 
 
+def _counted(values: Ints) -> tuple[Ints, Ints]:
+    """The different values, ascending, and how often each occurs (`numpy.unique`, several times as fast)."""
+    values = np.sort(values)
+    fresh = np.ones(len(values), bool)
+    fresh[1:] = values[1:] != values[:-1]
+    starts = np.flatnonzero(fresh)
+    return values[starts], np.diff(np.append(starts, len(values)))
+
+
 def _runs(items: Ints, owners: Ints, bits: int, longest: int) -> list[tuple[Ints, Ints]]:
     """Owners and keys of all runs of 1 to `longest` items that stay within one owner; item 0 belongs to no run."""
     runs = []
@@ -145,9 +154,9 @@ class Features:
         parts = []
         for start in range(0, len(segmented), CHUNK):
             owners, keys = _keys(segmented[start : start + CHUNK], numbers, HEAD)
-            pairs = np.unique((owners << (_BLOCK + 2)) | keys)
+            pairs, _ = _counted((owners << (_BLOCK + 2)) | keys)
             parts.append(pairs & ((1 << (_BLOCK + 2)) - 1))
-        keys, frequency = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]), return_counts=True)
+        keys, frequency = _counted(np.concatenate([np.zeros(0, np.int64), *parts]))
         common = frequency >= seen
         keys, frequency = keys[common], frequency[common]
         if len(keys) > at_most:
@@ -165,12 +174,8 @@ class Features:
         owners, keys = _keys(segmented, self._numbers, HEAD)
         found = self._table.find(keys)
         known = found >= 0
-        pairs = np.sort((owners[known] << 32) | found[known])
-        fresh = np.ones(len(pairs), bool)
-        fresh[1:] = pairs[1:] != pairs[:-1]
-        starts = np.flatnonzero(fresh)
-        times = np.diff(np.append(starts, len(pairs)))
-        rows, columns = pairs[starts] >> 32, pairs[starts] & 0xFFFFFFFF
+        pairs, times = _counted((owners[known] << 32) | found[known])
+        rows, columns = pairs >> 32, pairs & 0xFFFFFFFF
         values = (1 + np.log(times)) * self.rarity[columns]
         cell = rows * BLOCKS + (self.keys[columns] >> _BLOCK)
         norms = np.sqrt(np.bincount(cell, values * values, len(segmented) * BLOCKS))
