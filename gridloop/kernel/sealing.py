@@ -113,12 +113,14 @@ def _append(path: Path, text: str) -> None:
 
 # --- sealing ----------------------------------------------------------------------------------------------------------
 
-_UNSEALED = "FROM kernel_event e WHERE e.id > %s AND NOT EXISTS (SELECT FROM kernel_logleaf l WHERE l.event_id = e.id)"
+_UNSEALED = """FROM kernel_event e WHERE e.id > %(watermark)s AND NOT EXISTS (
+    SELECT FROM kernel_logleaf l WHERE l.event_id = e.id AND l.event_id > %(watermark)s
+)"""  # the second bound keeps the planner from reading the whole log, whatever its statistics say
 _SEAL = f"""
 INSERT INTO kernel_logleaf (index, event_id, leaf_hash)
-SELECT %s + row_number() OVER (ORDER BY e.id) - 1, e.id,
+SELECT %(size)s + row_number() OVER (ORDER BY e.id) - 1, e.id,
        sha256('\\x00'::bytea || convert_to({verify_log.ENTRY}, 'UTF8'))
-FROM (SELECT e.* {_UNSEALED} ORDER BY e.id LIMIT %s) e
+FROM (SELECT e.* {_UNSEALED} ORDER BY e.id LIMIT %(limit)s) e
 RETURNING index, event_id, leaf_hash
 """  # noqa: S608 - ENTRY is our own constant
 
@@ -167,28 +169,29 @@ class Sealer:
         try:
             with transaction.atomic(durable=True):  # its number must be younger than what it sees: see the class
                 sealed, signed = self._seal(limit, sign)
+            if signed:
+                _append(self.folder / WITNESS, "".join(f"{checkpoint.note}\n" for checkpoint in signed))
         except BaseException:
-            self._tree = None  # nothing of it was kept: read again what the database holds
+            self._tree = None  # who knows what was kept: look again next time
             raise
-        if signed:
-            _append(self.folder / WITNESS, "".join(f"{checkpoint.note}\n" for checkpoint in signed))
         return sealed
 
     def _seal(self, limit: int, sign: bool) -> tuple[int, list[Checkpoint]]:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_try_advisory_xact_lock(%s), pg_snapshot_xmin(pg_current_snapshot())::text::bigint, "
-                "(SELECT max(index) + 1 FROM kernel_logleaf)",
+                "coalesce((SELECT max(index) + 1 FROM kernel_logleaf), 0), "
+                "coalesce((SELECT max(size) FROM kernel_checkpoint), 0)",
                 [_LOCK],
             )
-            alone, oldest, size = cursor.fetchone()
+            alone, oldest, size, signed_size = cursor.fetchone()
             if not alone:
                 return 0, []
-            if self._tree is None or self._tree.size != (size or 0):
+            if self._tree is None or (self._tree.size, self._signed_size) != (size, signed_size):
                 self._recall()
             tree = self._tree
             assert tree is not None
-            cursor.execute(_SEAL, [tree.size, self._watermark, limit])
+            cursor.execute(_SEAL, {"size": tree.size, "watermark": self._watermark, "limit": limit})
             leaves = sorted(cursor.fetchall())
             highest = leaves[-1][1] if leaves else 0
             if self._mark and oldest >= self._mark[0] and (len(leaves) < limit or highest >= self._mark[1]):
@@ -311,7 +314,7 @@ def waiting() -> tuple[int, datetime | None]:
     last = Checkpoint.objects.order_by("size").values_list("note", flat=True).last()
     said = verify_log.NOTE.fullmatch(last) if last else None
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*), min(recorded_at) {_UNSEALED}", [int(said[5]) if said else 0])
+        cursor.execute(f"SELECT count(*), min(recorded_at) {_UNSEALED}", {"watermark": int(said[5]) if said else 0})
         count, oldest = cursor.fetchone()
     return count, oldest
 

@@ -99,9 +99,12 @@ class Tree:
 
 def read_keys(text: str) -> Keys:
     """Trusted keys by their id, from lines ``name+id+base64`` (the verifier keys of C2SP signed-note)."""
-    raw = {line.split("+", 2)[0]: base64.b64decode(line.split("+", 2)[2]) for line in text.split()}
-    key_id = {name: hashlib.sha256(name.encode() + b"\n" + key).digest()[:4] for name, key in raw.items()}
-    return {name.encode() + key_id[name]: Ed25519PublicKey.from_public_bytes(key[1:]) for name, key in raw.items()}
+    keys = {}
+    for name, _, encoded in (line.split("+", 2) for line in text.split()):
+        raw = base64.b64decode(encoded)
+        key_id = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
+        keys[name.encode() + key_id] = Ed25519PublicKey.from_public_bytes(raw[1:])
+    return keys
 
 
 def read_note(note: str, keys: Keys) -> Stated | None:
@@ -174,7 +177,7 @@ class Audit:
         roots = {stated.root for stated, edge in signed if edge is None} or set(edges)
         if self.live and all(edge is None for _, edge in signed):
             yield Found("deleted checkpoint", (), (size,))
-        if edges and all(edge is not None and self.now - stated.time > TAIL for stated, edge in signed):
+        if edges and all(edge is not None and stated and self.now - stated.time > TAIL for stated, edge in signed):
             yield Found("unwitnessed", (), (size,))
         if len({*roots, *edges}) > 1:
             yield Found("forked", (), (size,))
@@ -190,7 +193,8 @@ class Audit:
     def _rows(self, checkpoints: Iterable[Any]) -> Iterator[Any]:
         for size, note, edge in checkpoints:
             stated = read_note(note, self.keys)
-            if not stated or stated.size != size or Tree(size, edge).root() != stated.root:
+            whole = stated and len(edge) == 32 * size.bit_count() and Tree(size, edge).root() == stated.root
+            if not stated or stated.size != size or not whole:
                 self.aside.append(Found("forged checkpoint", (), (size,)))
                 stated = None
             self.watermark = max(self.watermark, stated.watermark if stated else 0)
@@ -212,12 +216,12 @@ class Audit:
 def of_database(connection: Any, keys: Keys, witness: Iterable[str], now: datetime) -> Iterator[Found]:
     """All that is wrong in a live database, seen in one snapshot: the caller's transaction is repeatable read."""
     queries = {
-        "leaves": "SELECT l.index, l.event_id, l.leaf_hash, CASE WHEN e.id IS NOT NULL THEN "  # noqa: S608
-        f"convert_to({ENTRY}, 'UTF8') END FROM kernel_logleaf l LEFT JOIN kernel_event e ON e.id = l.event_id "
-        "ORDER BY l.index",
-        "checkpoints": "SELECT size, note, edge FROM kernel_checkpoint ORDER BY size",
-        "unsealed": "SELECT e.id, extract(epoch FROM e.recorded_at)::text FROM kernel_event e WHERE NOT EXISTS "
-        "(SELECT FROM kernel_logleaf l WHERE l.event_id = e.id) ORDER BY e.id",
+        "leaves": f"""SELECT l.index, coalesce(l.event_id, 0), coalesce(l.leaf_hash, ''),
+                CASE WHEN e.id IS NOT NULL THEN convert_to({ENTRY}, 'UTF8') END
+            FROM kernel_logleaf l LEFT JOIN kernel_event e ON e.id = l.event_id ORDER BY l.index""",  # noqa: S608
+        "checkpoints": "SELECT size, coalesce(note, ''), coalesce(edge, '') FROM kernel_checkpoint ORDER BY size",
+        "unsealed": """SELECT e.id, coalesce(extract(epoch FROM e.recorded_at), 0)::text FROM kernel_event e
+            WHERE NOT EXISTS (SELECT FROM kernel_logleaf l WHERE l.event_id = e.id) ORDER BY e.id""",
     }
     with ExitStack() as stack:
         rows = {name: stack.enter_context(connection.cursor(f"audit_{name}")) for name in queries}
