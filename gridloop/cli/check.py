@@ -23,10 +23,10 @@ from gridloop.kernel.postgres import check_server
     en="The code only: system checks, missing migrations.",
 )
 def check(code: bool) -> None:
-    from django.core.management import call_command
-
-    ground.settings()
     if code:
+        ground.product()
+        from django.core.management import call_command
+
         call_command("check", fail_level="WARNING", verbosity=0)
         try:
             call_command("makemigrations", check=True, dry_run=True, verbosity=1, skip_checks=True)

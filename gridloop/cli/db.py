@@ -113,7 +113,7 @@ def backup(file: Path) -> None:
     en="Replace what is there (the old database is kept).",
 )
 def restore(file: Path, replace: bool) -> int:
-    ground.settings()
+    ground.product()
     from gridloop.kernel import sealing
 
     cluster = ground.embedded()

@@ -17,12 +17,22 @@ _MIGRATING = 0x47524944  # "GRID": one process migrates, the others wait
 
 
 def settings() -> Any:
-    """The deployment's settings, with Django set up and speaking the language of the terminal."""
-    import django
+    """The deployment's settings. Loads nothing of the product, so it is quick."""
     from django.conf import settings as loaded
-    from django.utils import translation
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    return loaded
+
+
+def product() -> Any:
+    """The whole product, loaded and speaking the language of the terminal. Returns the settings.
+
+    Call it before importing anything that has tables.
+    """
+    import django
+    from django.utils import translation
+
+    loaded = settings()
     django.setup()
     translation.activate("zh-hans" if is_chinese() else "en")
     return loaded
@@ -59,15 +69,13 @@ def database(*, migrated: bool = True) -> Iterator[None]:
             migrate()
         yield
     finally:
-        from django.db import connections
-
-        connections.close_all()
         if started and cluster is not None:
             cluster.stop()
 
 
 def migrate() -> None:
-    """Bring the tables up to date; where several machines start at once, one does it and the others wait."""
+    """Load the product and bring its tables up to date. Of several machines that start at once, one does it."""
+    product()
     from django.core.management import call_command
     from django.db import connection
 

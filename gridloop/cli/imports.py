@@ -27,9 +27,9 @@ def imports() -> None:
 
 
 def _regions(file: Path, datum: str, level: str | None, partial: bool, dry_run: bool, title: str) -> None:
-    from gridloop.territory.actions import import_regions
-
     with ground.database():
+        from gridloop.territory.actions import import_regions
+
         with show.progress(title) as advance:
             steps = show.Steps(advance)
             done = import_regions(

@@ -31,6 +31,7 @@ def all_packs() -> list[Path]:
 )
 @click.argument("folders", nargs=-1, type=FOLDER)
 def check(folders: Sequence[Path]) -> int:
+    ground.product()
     from gridloop.standard.actions import check_packs
 
     found: list[Mistake] = []
@@ -49,9 +50,9 @@ def check(folders: Sequence[Path]) -> int:
 @click.argument("folders", nargs=-1, type=FOLDER)
 @option("--district", type=FOLDER, zh="本区规定所在的目录。", en="The folder with the district's own values.")
 def activate(folders: Sequence[Path], district: Path | None) -> None:
-    from gridloop.standard.actions import activate_packs
-
     with ground.database():
+        from gridloop.standard.actions import activate_packs
+
         done = activate_packs(folders=folders or all_packs(), district=district, actor="system")
     show.summary(
         say("已启用", "In force"),

@@ -32,7 +32,7 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
     from granian.constants import Interfaces
     from granian.server import Server
 
-    level = ground.settings().GRIDLOOP_LOG_LEVEL
+    level = ground.product().GRIDLOOP_LOG_LEVEL
     Server(
         "config.wsgi:application",
         address=host,
@@ -50,7 +50,7 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
 
 @run.command(help=say("处理事件：分拣、派遣、提醒……", "Deal with events: triage, route, remind ..."))
 def worker() -> None:
-    ground.settings()
+    ground.product()
     from gridloop.kernel import jobs
 
     jobs.work(_until_told())
@@ -58,7 +58,7 @@ def worker() -> None:
 
 @run.command(help=say("到点的事：时限、定时任务、封存记录。", "What is due: deadlines, timers, the seal."))
 def clock() -> None:
-    ground.settings()
+    ground.product()
     from gridloop.kernel import jobs
 
     jobs.keep_time(_until_told(), ground.data())
