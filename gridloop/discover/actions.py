@@ -485,6 +485,7 @@ def _new_case(opinion: _Opinion) -> NewCase:
         due_at=report.due_at,
         reports=(report.id,),
         why=_why_this_type(opinion),
+        at=clock.replayed(report.reported_at),
     )
 
 

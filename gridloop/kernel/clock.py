@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 _frozen: ContextVar[datetime | None] = ContextVar("gridloop_clock", default=None)
+_replaying: ContextVar[bool] = ContextVar("gridloop_replay", default=False)
 
 
 def now() -> datetime:
@@ -25,3 +26,19 @@ def frozen(at: datetime) -> Iterator[None]:
         yield
     finally:
         _frozen.reset(token)
+
+
+@contextmanager
+def replaying(until: datetime) -> Iterator[None]:
+    """Within this block history is played up to `until`: what follows from an event belongs to the event's own time."""
+    token = _replaying.set(True)
+    try:
+        with frozen(until):
+            yield
+    finally:
+        _replaying.reset(token)
+
+
+def replayed(at: datetime) -> datetime | None:
+    """In a replay the moment `at` to which a consequence belongs; None in life, where it belongs to now."""
+    return at if _replaying.get() else None

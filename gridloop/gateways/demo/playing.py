@@ -54,7 +54,7 @@ OPENING, CLOSING = 7, 22
 """The hours in which somebody looks at the screens; what comes at night waits for the morning."""
 MORNING_AFTER = 11
 """The hour of the next day at which the demonstration stops."""
-LESSONS = 8_000
+LESSONS = 1_000
 """Invented reports from which the demonstration's classifier learns; another seed than the day's."""
 Progress = Callable[[int, int], None]
 """(steps done, steps in all)."""
