@@ -8,7 +8,7 @@ from gridloop.cases import events as case
 from gridloop.cases.queries import unlike_their_record
 from gridloop.discover import events as report
 from gridloop.discover.reactions import triage
-from gridloop.dispatch.reactions import climb, route, warn, watch_the_clock
+from gridloop.dispatch.reactions import climb, route, urge, warn, watch_the_clock
 from gridloop.evaluate.reactions import note
 from gridloop.feedback import events as callback
 from gridloop.feedback.reactions import ask
@@ -26,6 +26,8 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     case.CaseFiled: [route, note],
     case.DeadlineNear: [warn],
     case.DeadlinePassed: [climb, note],
+    case.CaseReminded: [urge],
+    case.CaseSupervised: [urge],
     # handle: 处置
     evidence.EvidenceAdded: [make_copies],
     # feed back: 反馈
@@ -37,6 +39,7 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     case.CaseSigned: [note],
     case.CaseReturned: [note],
     case.CaseHandedBack: [note],
+    case.CaseSelfHandled: [note],
     case.CheckFailed: [note],
     case.CaseSentBack: [note],
     case.CaseReopened: [note],
@@ -48,7 +51,7 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     case.CaseRejected: [note],
     case.CaseRefuted: [note],
     case.FilingRefused: [note],
-    case.CaseCorrected: [note],
+    case.CaseCorrected: [route, note],
     case.AppealDecided: [note],
 }
 

@@ -11,13 +11,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from gridloop.cases import events as e
 from gridloop.cases import rules
 from gridloop.cases.models import Case, CoHandling, DayCounter
-from gridloop.cases.queries import DEFAULTS, FIELDS, cases_for, stored, words_of
+from gridloop.cases.queries import DEFAULTS, FIELDS, cases_for, part_of, stored, words_of
 from gridloop.cases.rules import Move
-from gridloop.cases.workflow import STAGES, STATES, VERBS, Step, allowed, step_for
+from gridloop.cases.workflow import STAGES, STATES, VERBS, Step, allowed, name_of, step_for
 from gridloop.kernel import clock
 from gridloop.kernel.bulk import insert_rows, update_rows
 from gridloop.kernel.errors import Mistake, Mistakes, Refused, not_found
@@ -25,7 +26,8 @@ from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.worktime import Clock, Limit
-from gridloop.people.models import Membership
+from gridloop.people.queries import standing_of, units_at_work
+from gridloop.people.roles import ROLES
 from gridloop.people.viewer import SYSTEM, Viewer
 from gridloop.standard import queries as standard_queries
 from gridloop.standard.rules.standard import CaseType, Standard
@@ -200,7 +202,18 @@ class _Work:
     case_type: CaseType
     before: dict[str, Any]
     about: dict[str, Any] = field(default_factory=dict)
+    parts: list[CoHandling] = field(default_factory=list)
+    """The helping parts that are open, and those that the move adds."""
+    parts_before: Mapping[int, dict[str, Any]] = field(init=False)
+    appeal: Mapping[str, Any] = field(default_factory=dict)
     event: type[e.CaseEvent] | None = None
+    new_deadline: bool = False
+
+    def __post_init__(self) -> None:
+        self.parts_before = {p.id: part_of(p) for p in self.parts}
+
+    def changed_parts(self) -> list[CoHandling]:
+        return [p for p in self.parts if p.pk is None or part_of(p) != self.parts_before[p.pk]]
 
 
 QUIET = frozenset({"join", "remind", "supervise"})
@@ -218,7 +231,11 @@ def move_cases(moves: Sequence[Move], *, viewer: Viewer, at: datetime | None = N
     now = at or clock.now()
     ids = [m.case_id for m in moves]
     if len(set(ids)) < len(ids):
-        raise ValueError("a case can be moved once in a call")
+        raise Refused(
+            Sentence(zh="同一案件一次只能办理一步。", en="A case can be moved once in a call."),
+            status=422,
+            code="twice",
+        )
     with transaction.atomic():
         seen = {c.id: c for c in cases_for(viewer).filter(id__in=ids).select_for_update(of=("self",)).order_by("id")}
         refused: list[tuple[str, Refused]] = []
@@ -250,33 +267,51 @@ class _Context:
     co_units: Mapping[int, list[CoHandling]]
     appeals: Mapping[int, dict[str, Any]]
     person_units: Mapping[int, frozenset[int]]
+    units: frozenset[int]
     standards: dict[int, Standard]
     unit_ids: frozenset[int] | None
+    post_units: tuple[int, ...]
+
+
+_WITH_PARTS = frozenset({"dispatch", "hand_back", "self_handle", "co_hand_back", "withdraw_co_unit", "add_co_units"})
+_WITH_PARTS |= {"force_close", "cancel", "resume"}
+"""The verbs that look at the helping units."""
+_TO_UNIT = frozenset({"dispatch", "add_co_units"})
+_TO_PERSON = frozenset({"accept", "assign", "dispatch"})
 
 
 def _context(cases: Sequence[Case], moves: Sequence[Move], viewer: Viewer) -> _Context:
     verbs = {m.verb for m in moves}
     ids = [c.id for c in cases]
     helping: dict[int, list[CoHandling]] = {}
-    if verbs & {"hand_back", "co_hand_back", "withdraw_co_unit", "add_co_units", "force_close", "cancel"}:
+    if verbs & _WITH_PARTS:
         open_parts = CoHandling.objects.filter(case_id__in=ids, handed_back_at=None, withdrawn_at=None)
         for part in open_parts.select_for_update().order_by("id"):
             helping.setdefault(part.case_id, []).append(part)
     appeals: dict[int, dict[str, Any]] = {}
     if verbs & {"appeal", "decide_appeal"}:
         subjects = [f"case:{i}" for i in ids]
-        made = Event.objects.filter(subject__in=subjects, name__in=["AppealMade", "AppealReviewed"]).order_by("id")
-        for event in made:
-            appeals.setdefault(int(event.subject[5:]), {}).update(event.data["about"])
-    persons = {m.person_id for m in moves if m.person_id is not None}
-    person_units: dict[int, frozenset[int]] = {}
-    if persons and verbs & {"assign"}:
-        for person_id, unit_id in Membership.objects.filter(person_id__in=persons, ends_on=None).values_list(
-            "person_id", "unit_id"
-        ):
-            person_units[person_id] = person_units.get(person_id, frozenset()) | {unit_id}
-    mine = None if viewer.kind in ("system", "client") else frozenset().union(*(g.unit_ids for g in viewer.grants))
-    return _Context(helping, appeals, person_units, {}, mine)
+        told = ["AppealMade", "AppealReviewed", "AppealDecided", "CaseReopened"]
+        for event in Event.objects.filter(subject__in=subjects, name__in=told).order_by("id"):
+            case_id = int(event.subject[5:])
+            if event.name != "CaseReopened":
+                appeals.setdefault(case_id, {}).update(event.data["about"])
+            elif "decided" not in appeals.get(case_id, ()):  # it lapsed: what is handled anew can be appealed anew
+                appeals.pop(case_id, None)
+    persons = {m.person_id for m in moves if m.person_id is not None and m.verb in _TO_PERSON}
+    named = {m.unit_id for m in moves if m.unit_id is not None and m.verb in _TO_UNIT}
+    named |= {c.unit_id for m in moves for c in m.co_units}
+    return _Context(
+        co_units=helping,
+        appeals=appeals,
+        person_units=standing_of(persons) if persons else {},
+        units=units_at_work(named) if named else frozenset(),
+        standards={},
+        unit_ids=None
+        if viewer.kind in ("system", "client")
+        else frozenset().union(*(g.unit_ids for g in viewer.grants)),
+        post_units=tuple(dict.fromkeys(g.unit_id for g in viewer.grants)),
+    )
 
 
 def _prepare(case: Case | None, move: Move, viewer: Viewer, at: datetime, context: _Context) -> _Work:
@@ -284,7 +319,10 @@ def _prepare(case: Case | None, move: Move, viewer: Viewer, at: datetime, contex
         raise not_found()
     if move.verb not in VERBS:
         raise Refused(
-            Sentence(zh=f"没有“{move.verb}”这个操作。", en=f"There is no verb “{move.verb}”; there are {', '.join(VERBS)}."),
+            Sentence(
+                zh=f"没有“{move.verb}”这个操作，可用：{'、'.join(VERBS)}。",
+                en=f"There is no verb “{move.verb}”; there are {', '.join(VERBS)}.",
+            ),
             status=422, code="unknown_verb",
         )  # fmt: skip
     if move.outcome not in VERBS[move.verb]:
@@ -308,18 +346,26 @@ def _prepare(case: Case | None, move: Move, viewer: Viewer, at: datetime, contex
     if step is None:
         raise _illegal(case, move, viewer)
     viewer.need(step.permission)
-    if case.pack_release_id not in context.standards:
-        context.standards[case.pack_release_id] = standard_queries.release(case.pack_release_id)
-    standard = context.standards[case.pack_release_id]
-    case_type = standard.case_type(move.case_type or case.case_type)
+    case_type = None
+    release = case.pack_release_id
+    if move.case_type and move.case_type != case.case_type:  # what a case is called anew is what it is called today
+        case_type = standard_queries.current().case_type(move.case_type)
+        release = case_type.release
+    if release not in context.standards:
+        context.standards[release] = standard_queries.release(release)
+    standard = context.standards[release]
+    case_type = case_type or standard.case_type(case.case_type)
     situation = rules.Situation(
         at=at,
         person_id=viewer.person_id,
         unit_ids=context.unit_ids,
         kind=viewer.kind,
+        post_units=context.post_units,
+        units=context.units,
         open_co_units=[p.unit_id for p in context.co_units.get(case.id, ())],
         conditions=frozenset(c.id for c in case_type.conditions),
         evidence_needed=(case_type.evidence.before, case_type.evidence.after),
+        self_handle=case_type.self_handle,
         appeal=context.appeals.get(case.id),
         person_units=context.person_units,
     )
@@ -327,24 +373,28 @@ def _prepare(case: Case | None, move: Move, viewer: Viewer, at: datetime, contex
         sentence = rules.GUARDS[name](case, move, situation)
         if sentence is not None:
             raise Refused(sentence, code=name)
-    work = _Work(case, move, step, at, standard, case_type, _snapshot(case))
-    work.about["parts"] = context.co_units.get(case.id, [])
-    work.about["appeal"] = context.appeals.get(case.id, {})
-    return work
+    return _Work(
+        case, move, step, at, standard, case_type, _snapshot(case),
+        parts=context.co_units.get(case.id, []), appeal=context.appeals.get(case.id, {}),
+    )  # fmt: skip
 
 
 def _illegal(case: Case, move: Move, viewer: Viewer) -> Refused:
     can = [s for s in allowed(case.state) if viewer.may(s.permission)]
+    wanted = name_of(move.verb, move.outcome)
     names = list(dict.fromkeys((s.name.zh, s.name.en) for s in can))
+    zh, en = "您现在不能对它做任何操作。", "There is nothing that you can do with it now."
+    if names:
+        zh = f"现在可以：{'、'.join(name for name, _ in names)}。"
+        en = f"You can: {', '.join(name for _, name in names)}."
+    state = STATES[case.state]
     return Refused(
         Sentence(
-            zh=f"案件{case.number}处于“{STATES[case.state].zh}”，不能{move.verb}。"
-            + (f"现在可以：{'、'.join(zh for zh, _ in names)}。" if names else "您现在不能对它做任何操作。"),
-            en=f"Case {case.number} is {STATES[case.state].en}: “{move.verb}” is not possible. "
-            + (f"You can: {', '.join(en for _, en in names)}." if names else "There is nothing that you can do with it now."),
+            zh=f"案件{case.number}处于“{state.zh}”，不能{wanted.zh}。{zh}",
+            en=f"Case {case.number} is {state.en}: “{wanted.en}” is not possible. {en}",
         ),
         code="illegal_move",
-    )  # fmt: skip
+    )
 
 
 def _effect(work: _Work, viewer: Viewer) -> None:
@@ -353,9 +403,10 @@ def _effect(work: _Work, viewer: Viewer) -> None:
     effect = _EFFECTS.get(move.verb)
     if effect is not None:
         effect(work, viewer)
-    if work.step.to and work.step.to != case.state:
+    if work.step.to:
+        if STAGES.get(case.state) != STAGES.get(work.step.to):
+            case.stage_at = at
         case.state = work.step.to
-        case.stage_at = at
     if move.verb not in QUIET:
         case.version += 1
 
@@ -400,7 +451,7 @@ def _start(work: _Work, viewer: Viewer) -> None:
 def _return_back(work: _Work, viewer: Viewer) -> None:
     work.about["unit"] = work.case.unit_id
     work.case.returns += 1
-    work.case.unit_id = work.case.person_id = None
+    work.case.person_id = None
     if work.case.handle_limit != PROMISED:
         work.case.handle_due_at = None
     work.case.asked = ""
@@ -419,9 +470,28 @@ def _hand_back(work: _Work, viewer: Viewer) -> None:
     work.about["photos"] = list(work.move.evidence)
 
 
+def _self_handle(work: _Work, viewer: Viewer) -> None:
+    """Filed, dispatched to the own unit, signed and handed back at one moment; whatever ran before ends here."""
+    case, at = work.case, work.at
+    case.self_handled = True
+    case.condition = work.move.condition or case.condition
+    case.filed_at = case.filed_at or at
+    case.unit_id = work.move.unit_id or next(
+        g.unit_id for g in viewer.grants if work.step.permission in ROLES[g.role].may
+    )
+    case.dispatched_at = case.signed_at = at
+    if case.handle_limit != PROMISED:
+        limit = work.case_type.condition(case.condition).limit
+        case.handle_limit = _limit_text(limit)
+        case.handle_due_at = work.standard.calendar.deadline(at, limit)
+    case.route, case.why = "", work.step.name.both()
+    _hand_back(work, viewer)
+
+
 def _back_to_work(work: _Work, viewer: Viewer) -> None:
     case = work.case
     case.reworks += 1
+    case.handled_at = case.handled_by_id = case.person_id = None
     if case.handle_due_at is not None and case.paused_left:
         case.handle_due_at = work.standard.calendar.deadline_from_remaining(
             work.at, case.paused_left, _handle_clock(case)
@@ -442,18 +512,24 @@ def _close(work: _Work, viewer: Viewer) -> None:
 
 
 def _end(work: _Work, viewer: Viewer) -> None:
-    work.case.closed_at = work.at
-    work.case.person_id = None
-    work.case.asked = ""
-    work.case.paused_left = work.case.paused_at = work.case.resume_at = None
-    for part in work.about["parts"]:
-        part.withdrawn_at = work.at
+    case = work.case
+    if case.paused_at is not None:
+        _resume(work, viewer)
+    case.closed_at = work.at
+    case.person_id = None
+    case.asked = ""
+    case.paused_left = None
+    for part in work.parts:
+        _withdrawn(part, work.at)
 
 
 def _reopen(work: _Work, viewer: Viewer) -> None:
     case = work.case
     case.reopened += 1
-    case.closed_at = None
+    case.closed_at = case.handled_at = case.handled_by_id = None
+    case.asked = ""
+    if work.step.to != "rework":
+        return  # a dispatcher sends it, and that begins a new limit
     limit = _limit_of(case.handle_limit)
     if limit is None:  # promised by the source once; what is promised anew is the pack's limit
         limit = work.case_type.condition(case.condition).limit
@@ -475,12 +551,13 @@ def _extend(work: _Work, viewer: Viewer) -> None:
     case.handle_due_at = work.standard.calendar.deadline(case.handle_due_at, limit)
     case.extensions += 1
     case.asked = ""
-    work.about["clock"] = True
+    work.new_deadline = True
 
 
 def _suspend(work: _Work, viewer: Viewer) -> None:
     case, at = work.case, work.at
     case.suspensions += 1
+    case.signed_at = case.signed_at or at  # who asks for a pause has seen it
     case.asked = ""
     case.paused_at = at
     case.resume_at = work.move.until
@@ -494,6 +571,13 @@ def _resume(work: _Work, viewer: Viewer) -> None:
         case.paused_seconds += (at - case.paused_at).total_seconds()
     if case.paused_left is not None:
         case.handle_due_at = work.standard.calendar.deadline_from_remaining(at, case.paused_left, _handle_clock(case))
+    for part in work.parts:  # the helpers' clocks stood still as well
+        if part.due_at is not None and case.paused_at is not None:
+            clock_of = _handle_clock(case)
+            start = max(part.started_at, case.paused_at)
+            part.due_at = work.standard.calendar.moved_by_pause(part.due_at, start, at, clock_of)
+            if part.warn_at is not None:
+                part.warn_at = work.standard.calendar.moved_by_pause(part.warn_at, start, at, clock_of)
     case.paused_at = case.resume_at = case.paused_left = None
 
 
@@ -517,10 +601,11 @@ def _correct(work: _Work, viewer: Viewer) -> None:
         case.case_type = work.case_type.key
         case.catalog_version = work.case_type.catalog_version
         case.pack_release_id = work.case_type.release
+        work.new_deadline = True
         case.condition = move.condition or work.case_type.default_condition
         case.urgent = case.urgent or work.case_type.urgent
     elif move.condition:
-        case.condition = work.case_type.condition(move.condition).id
+        case.condition = move.condition
     if move.lon is not None and move.lat is not None:
         case.lon, case.lat, case.cell = move.lon, move.lat, rules.cell_of(move.lon, move.lat)
     if move.region_code is not None:
@@ -531,44 +616,52 @@ def _correct(work: _Work, viewer: Viewer) -> None:
 
 
 def _co_hand_back(work: _Work, viewer: Viewer) -> None:
-    for part in work.about["parts"]:
+    for part in work.parts:
         if part.unit_id == work.move.unit_id:
             part.handed_back_at = work.at
+            part.warn_at = None
     work.about["unit"] = work.move.unit_id
 
 
 def _withdraw(work: _Work, viewer: Viewer) -> None:
-    for part in work.about["parts"]:
+    for part in work.parts:
         if part.unit_id == work.move.unit_id:
-            part.withdrawn_at = work.at
+            _withdrawn(part, work.at)
     work.about["unit"] = work.move.unit_id
 
 
+def _withdrawn(part: CoHandling, at: datetime) -> None:
+    part.withdrawn_at = at
+    part.warn_at = None
+
+
 def _add_co_units(work: _Work, viewer: Viewer) -> None:
+    """Each helping unit has the limit of the filing condition, from now."""
     limit = work.case_type.condition(work.case.condition).limit
     due = work.standard.calendar.deadline(work.at, limit)
-    parts = [
-        CoHandling(case_id=work.case.id, unit_id=c.unit_id, task=c.task, started_at=work.at, due_at=due)
+    warn = work.standard.calendar.moment_at_share(work.at, due, WARN_SHARE, limit.clock)
+    work.parts += [
+        CoHandling(case_id=work.case.id, unit_id=c.unit_id, task=c.task, started_at=work.at, warn_at=warn, due_at=due)
         for c in work.move.co_units
     ]
-    work.about["parts"] = parts
     work.about["units"] = [c.unit_id for c in work.move.co_units]
 
 
 def _appeal(work: _Work, viewer: Viewer) -> None:
     work.case.asked = "appeal"
+    work.about["appellant"] = viewer.person_id
 
 
 def _decide_appeal(work: _Work, viewer: Viewer) -> None:
     work.about["outcome"] = work.move.outcome
     work.about["reviewer"] = viewer.person_id
-    first = work.about["appeal"].get("reviewer")
-    if work.move.outcome == "refuse":
-        work.case.asked = ""
-    elif first is not None:
-        work.case.asked = ""
-        work.case.exempt = True
-        work.event = e.AppealDecided
+    granted = work.move.outcome == "grant"
+    if granted and "reviewer" not in work.appeal:
+        return  # the first of two opinions
+    work.case.asked = ""
+    work.case.exempt = granted
+    work.event = e.AppealDecided
+    work.about["decided"] = True
 
 
 _EFFECTS: dict[str, Callable[[_Work, Viewer], None]] = {
@@ -579,6 +672,7 @@ _EFFECTS: dict[str, Callable[[_Work, Viewer], None]] = {
     "start": _start,
     "return_back": _return_back,
     "hand_back": _hand_back,
+    "self_handle": _self_handle,
     "check": _check,
     "send_back": _back_to_work,
     "close": _close,
@@ -613,14 +707,24 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
         dues = group[0].standard.calendar.deadlines([w.at for w in group], [x for x in limits if x is not None])
         for work, due in zip(group, dues, strict=True):
             work.case.handle_due_at = due
-    _set_clocks([(w.case, w.standard) for w in works if w.before["state"] != w.case.state or "clock" in w.about])
+    _set_clocks(
+        [
+            (w.case, w.standard)
+            for w in works
+            if w.new_deadline or STAGES.get(w.before["state"]) != STAGES.get(w.case.state)
+        ]
+    )
+    told_parts = {w.case.id: w.changed_parts() for w in works}
+    _store_parts([p for parts in told_parts.values() for p in parts])
     changed: set[str] = set()
     events: list[e.CaseEvent] = []
     for work in works:
         fields = _changes(work.case, work.before)
         changed |= fields.keys()
         event = work.event or work.step.event
-        about = {k: v for k, v in work.about.items() if k not in ("parts", "appeal", "clock")}
+        about = work.about
+        if parts := told_parts[work.case.id]:
+            about = about | {"parts": {p.id: part_of(p) for p in parts}}
         events.append(
             event(
                 subject=f"case:{work.case.id}",
@@ -634,10 +738,13 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
         )
     if changed:
         update_rows([w.case for w in works], changed)
-    parts = [p for w in works for p in w.about["parts"]]
-    insert_rows([p for p in parts if p.pk is None])
-    update_rows([p for p in parts if not p._state.adding], ["handed_back_at", "withdrawn_at"])
     publish(events)
+
+
+def _store_parts(parts: Sequence[CoHandling]) -> None:
+    known = [p for p in parts if p.pk is not None]
+    insert_rows([p for p in parts if p.pk is None])
+    update_rows(known, ["warn_at", "due_at", "overdue_at", "handed_back_at", "withdrawn_at"])
 
 
 # --- the record ------------------------------------------------------------------------------------------------------
@@ -659,34 +766,54 @@ def _changes(case: Case, before: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def note_deadlines(*, at: datetime | None = None, limit: int = 1000) -> int:
-    """Notice the steps of which 80 % or all of the time is used; each is told once. Returns how many were."""
+    """Notice of which steps and of which helping parts 80 % or all of the time is used. Returns how many were.
+
+    Each is told once. What is overdue when it is first looked at is told as overdue only.
+    """
     now = at or clock.now()
-    told = 0
     with transaction.atomic():
-        for due, name in ((False, "warn_at"), (True, "due_at")):
-            waiting = Case.objects.filter(**{f"{name}__lte": now}).select_for_update(skip_locked=True)
-            if due:
-                waiting = waiting.filter(overdue_at=None)
-            events: list[e.CaseEvent] = []
-            cases = list(waiting.order_by(name)[:limit])
-            for case in cases:
-                before = _snapshot(case)
-                case.warn_at = None
-                if due:
-                    case.overdue_at = now
-                event = e.DeadlinePassed if due else e.DeadlineNear
-                changes = _changes(case, before)
-                about = {"stage": STAGES.get(case.state, ""), "due_at": stored(case.due_at)}
-                events.append(
-                    event(
-                        subject=f"case:{case.id}", actor=SYSTEM.actor, at=now, version=case.version,
-                        set=changes, about=about,
-                    )
-                )  # fmt: skip
-            update_rows(cases, ["warn_at", "overdue_at"])
-            publish(events)
-            told += len(events)
-    return told
+        late = list(_due(Case.objects.filter(overdue_at=None, due_at__lte=now), "due_at", limit))
+        near = list(_due(Case.objects.filter(warn_at__lte=now, due_at__gt=now), "warn_at", limit))
+        events = [_told(e.DeadlinePassed, case, now) for case in late]
+        events += [_told(e.DeadlineNear, case, now) for case in near]
+        update_rows([*late, *near], ["warn_at", "overdue_at"])
+        # A suspended case stops its helpers' clocks as well.
+        helping = CoHandling.objects.filter(handed_back_at=None, withdrawn_at=None, case__paused_at=None)
+        late_parts = list(_due(helping.filter(overdue_at=None, due_at__lte=now), "due_at", limit))
+        near_parts = list(_due(helping.filter(warn_at__lte=now, due_at__gt=now), "warn_at", limit))
+        versions = dict(
+            Case.objects.filter(id__in={p.case_id for p in [*late_parts, *near_parts]}).values_list("id", "version")
+        )
+        events += [_told_helper(e.DeadlinePassed, part, versions[part.case_id], now) for part in late_parts]
+        events += [_told_helper(e.DeadlineNear, part, versions[part.case_id], now) for part in near_parts]
+        update_rows([*late_parts, *near_parts], ["warn_at", "overdue_at"])
+        publish(events)
+    return len(events)
+
+
+def _due(rows: QuerySet[Any], name: str, limit: int) -> QuerySet[Any]:
+    return rows.select_for_update(of=("self",), skip_locked=True).order_by(name, "id")[:limit]
+
+
+def _told(event: type[e.CaseEvent], case: Case, now: datetime) -> e.CaseEvent:
+    before = _snapshot(case)
+    case.warn_at = None
+    if event is e.DeadlinePassed:
+        case.overdue_at = now
+    return event(
+        subject=f"case:{case.id}", actor=SYSTEM.actor, at=now, version=case.version, set=_changes(case, before),
+        about={"stage": STAGES.get(case.state, ""), "due_at": stored(case.due_at)},
+    )  # fmt: skip
+
+
+def _told_helper(event: type[e.CaseEvent], part: CoHandling, version: int, now: datetime) -> e.CaseEvent:
+    part.warn_at = None
+    if event is e.DeadlinePassed:
+        part.overdue_at = now
+    return event(
+        subject=f"case:{part.case_id}", actor=SYSTEM.actor, at=now, version=version, set={},
+        about={"unit": part.unit_id, "due_at": stored(part.due_at), "parts": {part.id: part_of(part)}},
+    )  # fmt: skip
 
 
 def resume_due(*, at: datetime | None = None, limit: int = 1000) -> int:

@@ -66,6 +66,10 @@ class CaseReturned(CaseEvent):
     """退单: the unit says that it is not its business, and why."""
 
 
+class CaseSelfHandled(CaseEvent):
+    """自行处置: found and put right by the same person on the spot; filed, dispatched and handed back in one step."""
+
+
 class CaseHandedBack(CaseEvent):
     """处理反馈: the unit says that it is done."""
 
@@ -163,8 +167,8 @@ class AppealDecided(CaseEvent):
 
 
 class DeadlineNear(CaseEvent):
-    """80 % of the step's time is used."""
+    """80 % of the step's time is used; with `about.unit`, of that helping unit's time."""
 
 
 class DeadlinePassed(CaseEvent):
-    """The step's deadline has passed; the next level knows."""
+    """The step's deadline has passed; with `about.unit`, that of the helping unit. The next level knows."""

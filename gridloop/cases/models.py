@@ -12,7 +12,7 @@ class Case(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     number = models.CharField(max_length=24, unique=True)
-    """6 county digits, 8 of the day, 5 or more of the day's sequence. Gridloop's layout: the standard's could not be read."""
+    """6 county digits, 8 of the day, 5 or more of the day's sequence. Gridloop design: the standard's was not read."""
     version = models.IntegerField(default=1)
     """Counts the moves. A writer names the version it has seen; another one means that somebody was faster."""
     state = models.CharField(max_length=16)
@@ -36,7 +36,7 @@ class Case(models.Model):
     """How many reports told of it."""
 
     unit = models.ForeignKey(Unit, null=True, on_delete=models.PROTECT, related_name="+")
-    """The unit that must handle it (主办)."""
+    """The unit that must handle it (主办); after a return (退单) the unit that returned it, until the next dispatch."""
     person = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     """Who holds the present step."""
     handled_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
@@ -49,13 +49,13 @@ class Case(models.Model):
     opened_at = models.DateTimeField()
     filed_at = models.DateTimeField(null=True)
     dispatched_at = models.DateTimeField(null=True)
-    """When the handling clock started: the first dispatch."""
+    """When the unit got it: the handling clock started."""
     signed_at = models.DateTimeField(null=True)
     handled_at = models.DateTimeField(null=True)
-    """The last hand-back: the moment at which the handling deadline is judged."""
+    """The hand-back that stands: the moment at which the handling deadline is judged. None again during rework."""
     closed_at = models.DateTimeField(null=True)
     stage_at = models.DateTimeField()
-    """When the present step began."""
+    """When the present stage of `workflow.STAGES` began. Signing for a case does not begin its handling anew."""
     warn_at = models.DateTimeField(null=True)
     """When 80 % of the present step's time is used; None once warned."""
     due_at = models.DateTimeField(null=True)
@@ -68,7 +68,6 @@ class Case(models.Model):
     paused_at = models.DateTimeField(null=True)
     paused_left = models.FloatField(null=True)
     """Seconds of the limit's own clock that were left when the clock was stopped (挂账)."""
-    paused_clock = models.CharField(max_length=12, blank=True, default="")
     resume_at = models.DateTimeField(null=True)
     paused_seconds = models.FloatField(default=0)
 
@@ -78,6 +77,8 @@ class Case(models.Model):
     reworks = models.SmallIntegerField(default=0)
     reopened = models.SmallIntegerField(default=0)
     supervised = models.BooleanField(default=False)
+    self_handled = models.BooleanField(default=False)
+    """自行处置: whoever walks the grid put it right on the spot."""
     asked = models.CharField(max_length=12, blank=True, default="")
     """A request that waits for a decision: ``extend``, ``suspend`` or ``appeal``; "" if none."""
     exempt = models.BooleanField(default=False)
@@ -112,12 +113,27 @@ class CoHandling(models.Model):
     unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="+")
     task = models.TextField(blank=True, default="")
     started_at = models.DateTimeField()
+    warn_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
+    overdue_at = models.DateTimeField(null=True)
     handed_back_at = models.DateTimeField(null=True)
     withdrawn_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["case", "unit"], name="co_handling_once")]
+        constraints = [
+            # After its part is done, or was withdrawn, a unit may be asked to help once more.
+            models.UniqueConstraint(
+                fields=["case", "unit"],
+                name="co_handling_once",
+                condition=models.Q(handed_back_at__isnull=True, withdrawn_at__isnull=True),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["warn_at"], name="co_warn", condition=models.Q(warn_at__isnull=False)),
+            models.Index(
+                fields=["due_at"], name="co_due", condition=models.Q(due_at__isnull=False, overdue_at__isnull=True)
+            ),
+        ]
 
 
 class DayCounter(models.Model):

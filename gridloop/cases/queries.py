@@ -16,9 +16,11 @@ from gridloop.cases.workflow import ENDS
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.sealing import Finding
-from gridloop.kernel.models import Event
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
+
+COMMUNITY = 12
+"""Digits of a community's code. A post for less, a grid, sees that grid alone, not all that its unit has in hand."""
 
 
 def cases_for(viewer: Viewer) -> QuerySet[Case]:
@@ -33,7 +35,7 @@ def cases_for(viewer: Viewer) -> QuerySet[Case]:
         how = ROLES[grant.role].sees
         if how == "region" and grant.region_code:
             seen |= Q(region_code__startswith=grant.region_code)
-        if how in ("region", "unit"):
+        if how == "unit" or (how == "region" and len(grant.region_code) <= COMMUNITY):
             helping = CoHandling.objects.filter(case=OuterRef("pk"), unit_id__in=grant.unit_ids)
             seen |= Q(unit_id__in=grant.unit_ids) | Q(Exists(helping))
     if viewer.person_id is not None and viewer.grants and sees != {"none"}:
@@ -77,6 +79,14 @@ def words_of(case: Case) -> str:
     return hashlib.sha256(f"{case.text}\0{case.address}".encode()).hexdigest()
 
 
+def part_of(part: CoHandling) -> dict[str, Any]:
+    """What the record tells of a helping part. Its task stays out: people write names into it."""
+    return {name: stored(getattr(part, name)) for name in PART}
+
+
+PART = ("unit_id", "started_at", "warn_at", "due_at", "overdue_at", "handed_back_at", "withdrawn_at")
+
+
 def fold(told: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The case's fields as the data of its events tell them, in their order: what the row must equal."""
     state = {name: stored(value) for name, value in DEFAULTS.items()}
@@ -101,9 +111,13 @@ def unlike_their_record(*, chunk: int = 2_000) -> Iterator[Finding]:
         told: dict[str, list[Event]] = {}
         for event in Event.objects.filter(subject__in=opened.values()).order_by("id").iterator(chunk):
             told.setdefault(event.subject, []).append(event)
-        rows = {f"case:{c.id}": c for c in Case.objects.filter(id__in=[int(s[5:]) for s in opened.values()])}
+        ids = [int(s[5:]) for s in opened.values()]
+        rows = {f"case:{c.id}": c for c in Case.objects.filter(id__in=ids)}
+        parts: dict[str, dict[str, dict[str, Any]]] = {}
+        for part in CoHandling.objects.filter(case_id__in=ids):
+            parts.setdefault(f"case:{part.case_id}", {})[str(part.id)] = part_of(part)
         for subject, events in told.items():
-            yield from _compare(subject, rows.get(subject), events)
+            yield from _compare(subject, rows.get(subject), parts.get(subject, {}), events)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM cases_case c WHERE NOT EXISTS (SELECT FROM kernel_event e "
@@ -111,18 +125,28 @@ def unlike_their_record(*, chunk: int = 2_000) -> Iterator[Finding]:
         )
         for (case_id,) in cursor.fetchall():
             yield Finding(
-                "case_without_record", (),
-                Sentence(zh=f"案件{case_id}没有立案记录：有人绕过系统写入。", en=f"Case {case_id} has no record of its opening: it was written past the application."),
-            )  # fmt: skip
+                "case_without_record",
+                (),
+                Sentence(
+                    zh=f"案件{case_id}没有立案记录：有人绕过系统写入。",
+                    en=f"Case {case_id} has no record of its opening: it was written past the application.",
+                ),
+            )
 
 
-def _compare(subject: str, case: Case | None, events: Sequence[Event]) -> Iterator[Finding]:
+def _compare(
+    subject: str, case: Case | None, parts: Mapping[str, Mapping[str, Any]], events: Sequence[Event]
+) -> Iterator[Finding]:
     ids = tuple(e.id for e in events)
     if case is None:
         yield Finding(
-            "case_removed", ids,
-            Sentence(zh=f"{subject}有记录却没有了：有人绕过系统删除。", en=f"{subject} has a record but is gone: it was removed past the application."),
-        )  # fmt: skip
+            "case_removed",
+            ids,
+            Sentence(
+                zh=f"{subject}有记录却没有了：有人绕过系统删除。",
+                en=f"{subject} has a record but is gone: it was removed past the application.",
+            ),
+        )
         return
     data = [e.data for e in events]
     said = fold(data)
@@ -130,12 +154,21 @@ def _compare(subject: str, case: Case | None, events: Sequence[Event]) -> Iterat
     words = next((d["about"]["words"] for d in reversed(data) if "words" in d.get("about", {})), None)
     if words != words_of(case):
         differs.append("text")
+    said_parts: dict[str, Any] = {}
+    for told in data:
+        said_parts |= told.get("about", {}).get("parts", {})
+    if said_parts != parts:
+        differs.append("co_handlings")
     if differs:
         names = ", ".join(differs)
         yield Finding(
-            "case_changed", ids,
-            Sentence(zh=f"案件{case.number}与记录不符：{names}。有人绕过系统改动。", en=f"Case {case.number} is not what its record says: {names}. It was changed past the application."),
-        )  # fmt: skip
+            "case_changed",
+            ids,
+            Sentence(
+                zh=f"案件{case.number}与记录不符：{names}。有人绕过系统改动。",
+                en=f"Case {case.number} is not what its record says: {names}. It was changed past the application.",
+            ),
+        )
 
 
 def is_open(case: Case) -> bool:

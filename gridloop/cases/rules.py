@@ -65,13 +65,21 @@ class Situation:
     at: datetime
     person_id: int | None
     unit_ids: frozenset[int] | None
-    """The units for which the actor may act; None = all (the system)."""
+    """The units for which the actor may act; None = all (the system, and machines that were let in to act)."""
     kind: str
+    post_units: tuple[int, ...] = ()
+    """The units in which the actor has a post."""
+    units: frozenset[int] = frozenset()
+    """Which of the units that the move names are at work today."""
     open_co_units: Sequence[int] = ()
     conditions: frozenset[str] = frozenset()
     evidence_needed: tuple[int, int] = (0, 0)
+    self_handle: bool = False
+    """Whether the type may be put right on the spot (自行处置)."""
     appeal: Mapping[str, Any] | None = None
+    """What is known of the appeal that was made: `appellant`, and `reviewer` once one of two has agreed."""
     person_units: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    """For each person that the move names and who works here: the units of the posts, and all units above them."""
 
 
 Guard = Callable[[Any, Move, Situation], Sentence | None]
@@ -99,12 +107,54 @@ def condition(case: Any, move: Move, now: Situation) -> Sentence | None:
 def unit(case: Any, move: Move, now: Situation) -> Sentence | None:
     if move.unit_id is None:
         return Sentence(zh="请指明派往哪个单位。", en="Name the unit to which it goes.")
+    if move.unit_id not in now.units:
+        return Sentence(zh="没有这个在用的单位。", en="There is no such unit at work today.")
+    if move.unit_id in now.open_co_units:
+        return Sentence(
+            zh="该单位正在协办此案：请先撤销协办，再派为主办。",
+            en="This unit helps with the case: withdraw its part first, then let it lead.",
+        )
     return None
 
 
-def has_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
-    if case.unit_id is None:
-        return Sentence(zh="案件没有处置单位，不能重办。", en="No unit has handled it: it cannot be reopened.")
+def known_condition(case: Any, move: Move, now: Situation) -> Sentence | None:
+    return condition(case, move, now) if move.condition else None
+
+
+def was_filed(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.filed_at is None:
+        return Sentence(
+            zh="案件未曾立案，不能重办：请重新上报。", en="It was never filed and cannot be reopened: report it anew."
+        )
+    return None
+
+
+def holder(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if move.person_id is None:
+        return None
+    units = now.person_units.get(move.person_id)
+    if units is None:
+        return Sentence(zh="没有这个在岗的人。", en="There is no such person with a post today.")
+    # A route may name the person who walks the grid, whichever unit that person belongs to.
+    if now.kind == "person" and move.unit_id is not None and move.unit_id not in units:
+        return Sentence(zh="此人不在该单位任职。", en="This person has no post in the unit.")
+    return None
+
+
+def may_self_handle(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if not now.self_handle:
+        return Sentence(
+            zh="这类案件不能自行处置，请按流程派遣。",
+            en="This kind of case is not put right on the spot: it goes its way.",
+        )
+    return None
+
+
+def own_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if now.kind != "person" or not now.post_units:
+        return Sentence(zh="自行处置须由在岗的人完成。", en="Somebody with a post has to do it.")
+    if move.unit_id is not None and move.unit_id not in now.post_units:
+        return Sentence(zh="您不在该单位任职。", en="You have no post in this unit.")
     return None
 
 
@@ -142,6 +192,8 @@ def co_units(case: Any, move: Move, now: Situation) -> Sentence | None:
     if not move.co_units:
         return Sentence(zh="请指明协办单位。", en="Name the helping units.")
     wanted = [c.unit_id for c in move.co_units]
+    if not now.units.issuperset(wanted):
+        return Sentence(zh="没有这个在用的单位。", en="There is no such unit at work today.")
     if case.unit_id in wanted or len(set(wanted)) < len(wanted) or set(wanted) & set(now.open_co_units):
         return Sentence(
             zh="协办单位重复，或就是主办单位。",
@@ -170,7 +222,7 @@ def evidence(case: Any, move: Move, now: Situation) -> Sentence | None:
 def another_person(case: Any, move: Move, now: Situation) -> Sentence | None:
     if now.kind != "person":
         return Sentence(zh="核查须由人完成。", en="A person has to check it.")
-    if now.person_id == case.handled_by_id:
+    if now.person_id is not None and now.person_id == case.handled_by_id:
         return Sentence(zh="核查人不能是处置人本人。", en="Whoever handled it cannot check it.")
     return None
 
@@ -215,6 +267,12 @@ def extension_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
     return None
 
 
+def suspension_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    if case.asked not in ("suspend", ""):
+        return Sentence(zh="待批的不是挂账申请。", en="What waits is not a request for a suspension.")
+    return None
+
+
 def no_appeal_yet(case: Any, move: Move, now: Situation) -> Sentence | None:
     if case.asked == "appeal" or case.exempt or now.appeal is not None:
         return Sentence(zh="每个案件只能申诉一次。", en="A case can be appealed once.")
@@ -228,20 +286,23 @@ def appeal_waits(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def another_reviewer(case: Any, move: Move, now: Situation) -> Sentence | None:
-    first = (now.appeal or {}).get("reviewer")
-    if first is not None and first == now.person_id:
-        return Sentence(zh="两次复核须由两个人完成。", en="Two different persons have to review an appeal.")
+    made = now.appeal or {}
     if now.kind != "person":
         return Sentence(zh="申诉须由人复核。", en="A person has to review an appeal.")
+    if made.get("reviewer") == now.person_id:
+        return Sentence(zh="两次复核须由两个人完成。", en="Two different persons have to review an appeal.")
+    if made.get("appellant") == now.person_id:
+        return Sentence(zh="申诉人不能复核自己的申诉。", en="Whoever appealed cannot review the appeal.")
     return None
 
 
 GUARDS: dict[str, Guard] = {
     g.__name__: g
     for g in (
-        reason, condition, unit, has_unit, person, in_unit, co_unit, co_unit_open, co_units, co_units_done, evidence,
-        another_person, may_extend, may_suspend, until, nothing_asked, something_asked, extension_asked,
-        no_appeal_yet, appeal_waits, another_reviewer,
+        reason, condition, known_condition, unit, was_filed, person, holder, in_unit, may_self_handle, own_unit,
+        co_unit, co_unit_open, co_units, co_units_done, evidence, another_person, may_extend, may_suspend, until,
+        nothing_asked, something_asked, extension_asked, suspension_asked, no_appeal_yet, appeal_waits,
+        another_reviewer,
     )
 }  # fmt: skip
 

@@ -68,6 +68,7 @@ class Step:
 
 
 def _steps() -> Iterable[Step]:
+    # fmt: off
     def row(
         origins: str | tuple[str, ...], verb: str, to: str, permission: str, event: type[e.CaseEvent], zh: str, en: str,
         *guards: str, outcome: str = "",
@@ -75,37 +76,38 @@ def _steps() -> Iterable[Step]:
         where = (origins,) if isinstance(origins, str) else origins
         return Step(where, verb, outcome, to, permission, event, guards, Sentence(zh=zh, en=en))
 
-    # fmt: off
     yield row("reported", "accept", "pending_filing", "accept", e.CaseAccepted, "受理", "accept")
-    yield row("reported", "accept", "pending_verify", "assign_verify", e.CaseAccepted, "受理并核实", "accept and have it verified", outcome="verify")
+    yield row("reported", "accept", "pending_verify", "assign_verify", e.CaseAccepted, "受理并核实", "accept and have it verified", "holder", outcome="verify")
     yield row("reported", "reject_intake", "not_accepted", "reject_intake", e.CaseRejected, "不予受理", "reject", "reason")
     yield row("pending_verify", "verify", "pending_filing", "verify", e.CaseVerified, "核实属实", "verify: it is so", outcome="true")
     yield row("pending_verify", "verify", "not_accepted", "verify", e.CaseRefuted, "核实不属实", "verify: it is not so", "reason", outcome="false")
     yield row("pending_filing", "file", "pending_dispatch", "file", e.CaseFiled, "立案", "file", "condition")
     yield row("pending_filing", "refuse_filing", "not_accepted", "refuse_filing", e.FilingRefused, "不予立案", "refuse to file", "reason")
-    yield row(("pending_dispatch", "returned"), "dispatch", "dispatched", "dispatch", e.CaseDispatched, "派遣", "dispatch", "unit", "condition")
+    yield row(("pending_dispatch", "returned"), "dispatch", "dispatched", "dispatch", e.CaseDispatched, "派遣", "dispatch", "unit", "condition", "holder")
     yield row(WITH_UNIT, "assign", "", "assign", e.CaseAssigned, "指派", "assign", "in_unit", "person")
     yield row(("dispatched", "rework"), "start", "handling", "start", e.CaseSigned, "签收", "start", "in_unit")
     yield row(WITH_UNIT, "return_back", "returned", "return_back", e.CaseReturned, "退单", "return", "in_unit", "reason")
     yield row(WITH_UNIT, "hand_back", "handled", "hand_back", e.CaseHandedBack, "处置完成", "hand back", "in_unit", "co_units_done", "evidence")
+    yield row(("reported", "pending_verify", "pending_filing", "pending_dispatch", "dispatched"), "self_handle", "handled", "self_handle", e.CaseSelfHandled, "自行处置", "put right on the spot", "may_self_handle", "own_unit", "condition", "co_units_done", "evidence")
     yield row("handled", "check", "pending_close", "check", e.CheckPassed, "核查通过", "check: solved", "another_person", outcome="passed")
     yield row("handled", "check", "rework", "check", e.CheckFailed, "核查不通过", "check: not solved", "another_person", "reason", outcome="failed")
     yield row("pending_close", "close", "closed", "close", e.CaseClosed, "结案", "close")
     yield row("pending_close", "send_back", "rework", "send_back", e.CaseSentBack, "退回返工", "send back", "reason")
     yield row(OPEN, "force_close", "forced_close", "force_close", e.CaseForceClosed, "强制结案", "close by force", "reason")
     yield row(OPEN, "cancel", "cancelled", "cancel", e.CaseCancelled, "作废", "cancel", "reason")
-    yield row(("closed", "forced_close"), "reopen", "rework", "call_back", e.CaseReopened, "重办", "reopen", "reason", "has_unit")
+    yield row("closed", "reopen", "rework", "call_back", e.CaseReopened, "重办", "reopen", "reason")
+    yield row("forced_close", "reopen", "pending_dispatch", "call_back", e.CaseReopened, "重办", "reopen", "reason", "was_filed")
     yield row(WITH_UNIT, "ask_extension", "", "ask_extension", e.ExtensionAsked, "申请延期", "ask for an extension", "in_unit", "reason", "may_extend", "nothing_asked")
     yield row(WITH_UNIT, "extend", "", "decide_extension", e.CaseExtended, "批准延期", "extend", "may_extend", "extension_asked")
     yield row(WITH_UNIT, "ask_suspension", "", "ask_suspension", e.SuspensionAsked, "申请挂账", "ask for a suspension", "in_unit", "reason", "may_suspend", "nothing_asked")
-    yield row(WITH_UNIT, "suspend", "suspended", "decide_suspension", e.CaseSuspended, "挂账", "suspend", "reason", "until", "may_suspend")
+    yield row(WITH_UNIT, "suspend", "suspended", "decide_suspension", e.CaseSuspended, "挂账", "suspend", "reason", "until", "may_suspend", "suspension_asked")
     yield row(WITH_UNIT, "refuse_request", "", "decide_extension", e.RequestRefused, "驳回申请", "refuse the request", "reason", "something_asked")
     yield row("suspended", "resume", "handling", "resume", e.CaseResumed, "恢复", "resume")
     yield row(OPEN, "supervise", "", "supervise", e.CaseSupervised, "督办", "supervise", "reason")
     yield row(OPEN, "remind", "", "remind", e.CaseReminded, "催办", "remind")
     yield row(OPEN, "join", "", "triage", e.CallerJoined, "合并诉求", "join a caller")
-    yield row(("reported", "pending_verify", "pending_filing", "pending_dispatch", "returned"), "correct", "", "correct", e.CaseCorrected, "更正", "correct")
-    yield row(("pending_dispatch", *WITH_UNIT), "add_co_units", "", "add_co_unit", e.CoUnitsAdded, "增加协办", "add helping units", "co_units")
+    yield row(("reported", "pending_verify", "pending_filing", "pending_dispatch", "returned"), "correct", "", "correct", e.CaseCorrected, "更正", "correct", "known_condition")
+    yield row(("pending_dispatch", *WITH_UNIT), "add_co_units", "", "add_co_unit", e.CoUnitsAdded, "增加协办", "add helping units", "co_units", "condition")
     yield row(OPEN, "co_hand_back", "", "co_hand_back", e.CoUnitDone, "协办完成", "hand the helping part back", "co_unit")
     yield row(OPEN, "withdraw_co_unit", "", "add_co_unit", e.CoUnitWithdrawn, "撤销协办", "withdraw a helping unit", "reason", "co_unit_open")
     yield row("closed", "appeal", "", "appeal", e.AppealMade, "申诉", "appeal", "in_unit", "reason", "no_appeal_yet")
@@ -127,6 +129,11 @@ for _step in STEPS:
 def step_for(state: str, verb: str, outcome: str = "") -> Step | None:
     """The row by which `verb` moves a case that is in `state`, or None if the table has none."""
     return next((s for s in BY_VERB.get((verb, outcome), ()) if state in s.origins), None)
+
+
+def name_of(verb: str, outcome: str = "") -> Sentence:
+    """What people call a verb of the table."""
+    return BY_VERB[verb, outcome][0].name
 
 
 def allowed(state: str) -> tuple[Step, ...]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 
-from gridloop.cases.actions import Move, move_cases
-from gridloop.cases.models import Case
+from gridloop.cases.actions import PROMISED, Move, move_cases
+from gridloop.cases.models import Case, CoHandling
+from gridloop.cases.queries import stored
 from gridloop.cases.rules import CoUnit
 from gridloop.cases.workflow import STAGES, STATES
-from gridloop.dispatch.rules import Directory, UnitPlace, explain, limit_words
+from gridloop.dispatch.rules import AS_PROMISED, Directory, UnitPlace, due_words, explain
 from gridloop.kernel import clock
 from gridloop.kernel.language import Sentence
 from gridloop.people.actions import NewNotice, notify
-from gridloop.people.models import Unit
-from gridloop.people.queries import persons_for
+from gridloop.people.models import Notice, Unit, day_of
+from gridloop.people.queries import holders_of, persons_for
 from gridloop.people.viewer import SYSTEM
 from gridloop.standard import queries as standard_queries
 from gridloop.standard.rules.standard import Route
@@ -25,14 +27,19 @@ from gridloop.territory import queries as territory
 
 def directory() -> Directory:
     """The units that are active today. One query."""
-    today = clock.now().date()
-    units = Unit.objects.filter(starts_on__lte=today).exclude(ends_on__lt=today)
+    today = day_of(clock.now())
+    units = Unit.objects.filter(starts_on__lte=today).exclude(ends_on__lte=today)
     return Directory.of(UnitPlace(u.id, u.code, u.name, u.name_en, u.function, u.region_code) for u in units)
 
 
-def send_routed(cases: Iterable[Case], *, at: datetime | None = None) -> int:
-    """Dispatch cases by the routes of their packs; returns how many. The rest waits for a dispatcher."""
-    rows = list(cases)
+@transaction.atomic
+def send_routed(case_ids: Sequence[int], *, at: datetime | None = None) -> int:
+    """Dispatch cases by the routes of their packs; returns how many. The rest waits for a dispatcher.
+
+    A case that is not (or no longer) to be dispatched is left alone.
+    """
+    waiting = Case.objects.filter(id__in=case_ids, state="pending_dispatch")
+    rows = list(waiting.select_for_update(of=("self",)).order_by("id"))
     if not rows:
         return 0
     units = directory()
@@ -40,6 +47,8 @@ def send_routed(cases: Iterable[Case], *, at: datetime | None = None) -> int:
     streets = sorted({code[:9] for code in codes if len(code) >= 9})
     managers = {code: unit for code, unit in zip(streets, territory.managers_of(streets), strict=True) if unit}
     names = territory.names_of([*codes])
+    open_parts = CoHandling.objects.filter(case__in=rows, handed_back_at=None, withdrawn_at=None)
+    helps = set(open_parts.values_list("case_id", "unit_id"))
     standards = {i: standard_queries.release(i) for i in {c.pack_release_id for c in rows}}
     routes: dict[tuple[int, str, str], Route | None] = {}
     chosen: list[tuple[Case, Route, UnitPlace]] = []
@@ -49,7 +58,7 @@ def send_routed(cases: Iterable[Case], *, at: datetime | None = None) -> int:
             routes[key] = standards[case.pack_release_id].route(case.case_type, case.region_code)
         route = routes[key]
         unit = units.find(route.unit, case.region_code, managers) if route else None
-        if route is not None and unit is not None:
+        if route is not None and unit is not None and (case.id, unit.id) not in helps:
             chosen.append((case, route, unit))
     wanted = [
         (unit.id if route.person.within == "unit" else 0, route.person.role, case.region_code)
@@ -62,39 +71,43 @@ def send_routed(cases: Iterable[Case], *, at: datetime | None = None) -> int:
     helpers: list[Move] = []
     for (case, route, unit), person in zip(chosen, holders, strict=True):
         limit = standards[case.pack_release_id].case_type(case.case_type).condition(case.condition or None).limit
+        due = due_words(limit.amount, limit.clock) if case.handle_limit != PROMISED else AS_PROMISED
         place = names.get(case.region_code, "")
-        why = explain(route.why, unit.named(), place, limit_words(limit.amount, limit.clock))
+        why = explain(route.why, unit.named(), place, due)
         moves.append(Move(case_id=case.id, verb="dispatch", unit_id=unit.id, person_id=person, route=route.id, why=why))
-        found = [units.find(s, case.region_code, managers) for s in route.co_units]
-        helping = tuple(CoUnit(unit_id=u.id) for u in dict.fromkeys(found) if u is not None and u.id != unit.id)
+        found = dict.fromkeys(units.find(s, case.region_code, managers) for s in route.co_units)
+        helping = tuple(
+            CoUnit(unit_id=u.id) for u in found if u is not None and u is not unit and (case.id, u.id) not in helps
+        )
         if helping:
             helpers.append(Move(case_id=case.id, verb="add_co_units", co_units=helping))
-    with transaction.atomic():
-        move_cases(moves, viewer=SYSTEM, at=at)
-        move_cases(helpers, viewer=SYSTEM, at=at)
+    move_cases(moves, viewer=SYSTEM, at=at)
+    move_cases(helpers, viewer=SYSTEM, at=at)
     return len(moves)
 
 
-def remind_holders(case_ids: Sequence[int]) -> None:
-    """Tell who holds each case that its time is running out."""
-    cases = Case.objects.filter(id__in=case_ids, person__isnull=False, due_at__isnull=False)
-    notify(
-        [
-            NewNotice(
-                person_id=case.person_id or 0,
-                case_id=case.id,
-                kind="deadline_near",
-                sentence=Sentence(
-                    zh=f"案件{case.number}（{STATES[case.state].zh}）时限已用八成。",
-                    en=f"Case {case.number} ({STATES[case.state].en}) has used 80 % of its time.",
-                ),
-            )
-            for case in cases
-        ],
-        at=clock.now(),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A deadline that is near or has passed: of the step in which a case is, or of the part of a helping unit."""
+
+    case_id: int
+    at: datetime
+    """When it was noticed."""
+    due_at: str
+    """The deadline as the event told it. If it is another one now, the matter is over."""
+    unit_id: int | None = None
+    """The helping unit; None = the case's own step."""
 
 
+OWNERS = {
+    "accept": "intake_officer",
+    "verify": "grid_worker",
+    "file": "shift_lead",
+    "dispatch": "dispatcher",
+    "check": "grid_worker",
+    "close": "shift_lead",
+}
+"""Who is told of a step that nobody holds by name. Of handling: whoever handles cases in the unit."""
 NEXT_LEVEL = {
     "accept": "shift_lead",
     "verify": "grid_leader",
@@ -106,26 +119,131 @@ NEXT_LEVEL = {
 """To whom a late step climbs; a late handling climbs along its route (`escalate_to`), else to the dispatcher."""
 
 
-def escalate(case_ids: Sequence[int]) -> None:
-    """Tell the next level of each case whose deadline has passed, and its holder."""
-    cases = list(Case.objects.filter(id__in=case_ids, overdue_at__isnull=False))
+HANDLERS = {"street_office": "subdistrict_operator", "community_office": "grid_leader", "community": "grid_leader"}
+"""Who handles cases in a unit of this function; in any other, a department's handler."""
+
+
+def remind_holders(dues: Sequence[Due]) -> None:
+    """Tell who holds each case, or helps with it, that 80 % of the time is used."""
+    found = _still_due(dues)
+    holders = _holders(found)
+    _tell(
+        [
+            _notice(due, case, unit, person, "deadline_near", "时限已用八成", "has used 80 % of its time")
+            for (due, case, unit), person in zip(found, holders, strict=True)
+            if person is not None
+        ]
+    )
+
+
+def escalate(dues: Sequence[Due]) -> None:
+    """Tell who holds each case that its deadline has passed, and the next level; where nobody is, the shift leads."""
+    found = _still_due(dues)
     units = directory()
     asked: list[tuple[int, str, str]] = []
-    for case in cases:
+    for due, case, _ in found:
         stage = STAGES.get(case.state, "")
-        if stage == "handle":
+        if due.unit_id is not None:
+            asked.append((0, "dispatcher", case.region_code))
+        elif stage == "handle":
             route = standard_queries.release(case.pack_release_id).route(case.case_type, case.region_code)
             above = units.find(route.escalate_to, case.region_code, {}) if route and route.escalate_to else None
-            role = "subdistrict_operator" if above is not None and above.function == "street_office" else "dispatcher"
-            asked.append((above.id if above is not None and role != "dispatcher" else 0, role, case.region_code))
+            if above is None or above.id == case.unit_id:
+                asked.append((0, "dispatcher", case.region_code))
+            else:
+                asked.append((above.id, _handler(above.function), case.region_code))
         else:
-            asked.append((0, NEXT_LEVEL.get(stage, "shift_lead"), case.region_code))
+            asked.append((0, NEXT_LEVEL[stage], case.region_code))
+    above_them = persons_for(asked)
+    fallback = holders_of(["shift_lead"]) if None in above_them else []
     notices = []
-    for case, person in zip(cases, persons_for(asked), strict=True):
-        told = dict.fromkeys(p for p in (person, case.person_id) if p is not None)
-        sentence = Sentence(
-            zh=f"案件{case.number}（{STATES[case.state].zh}）已超期，请督促。",
-            en=f"Case {case.number} ({STATES[case.state].en}) is overdue.",
-        )
-        notices += [NewNotice(person_id=p, case_id=case.id, kind="deadline_passed", sentence=sentence) for p in told]
-    notify(notices, at=clock.now())
+    for (due, case, unit), above_id, holder in zip(found, above_them, _holders(found), strict=True):
+        told = dict.fromkeys([*(fallback if above_id is None else [above_id]), *([] if holder is None else [holder])])
+        notices += [_notice(due, case, unit, p, "deadline_passed", "已超期，请督促", "is overdue") for p in told]
+    _tell(notices)
+
+
+def tell_holders(told: Sequence[tuple[int, datetime, str]]) -> None:
+    """Tell who holds each case that it was urged (催办) or is supervised (督办): (case id, when, event's name)."""
+    cases = {c.id: c for c in Case.objects.filter(id__in={case_id for case_id, _, _ in told})}
+    found = [(Due(case_id=i, at=at, due_at=""), cases[i], "") for i, at, _ in told]
+    words = {
+        "CaseReminded": ("被催办，请尽快办理", "is being asked for"),
+        "CaseSupervised": ("被督办", "is supervised"),
+    }
+    _tell(
+        [
+            _notice(due, case, "", person, "urged", *words[name])
+            for (due, case, _), (_, _, name), person in zip(found, told, _holders(found), strict=True)
+            if person is not None
+        ]
+    )
+
+
+_Found = tuple[Due, Case, str]
+"""A deadline, its case, and the name of the helping unit ("" = the case's own step)."""
+
+
+def _still_due(dues: Sequence[Due]) -> list[_Found]:
+    """Without those that were settled since: the case has moved on, the part was handed back."""
+    ids = {d.case_id for d in dues}
+    cases = {c.id: c for c in Case.objects.filter(id__in=ids)}
+    open_parts = CoHandling.objects.filter(
+        case_id__in={d.case_id for d in dues if d.unit_id is not None}, handed_back_at=None, withdrawn_at=None
+    )
+    parts = {(p.case_id, p.unit_id): p for p in open_parts.select_related("unit")}
+    found: list[_Found] = []
+    for due in dues:
+        if due.unit_id is None:
+            case = cases[due.case_id]
+            if stored(case.due_at) == due.due_at:
+                found.append((due, case, ""))
+        elif (part := parts.get((due.case_id, due.unit_id))) and stored(part.due_at) == due.due_at:
+            found.append((due, cases[due.case_id], part.unit.name))
+    return found
+
+
+def _handler(function: str) -> str:
+    return HANDLERS.get(function, "department_handler")
+
+
+def _holders(found: Sequence[_Found]) -> list[int | None]:
+    """Who has each in hand: the person by name, else whoever is responsible for that step or in that unit."""
+    units = {unit for due, case, _ in found for unit in (due.unit_id, case.unit_id) if unit is not None}
+    functions = dict(Unit.objects.filter(id__in=units).values_list("id", "function"))
+    asked: list[tuple[int, str, str]] = []
+    for due, case, _ in found:
+        unit_id = due.unit_id if due.unit_id is not None else case.unit_id
+        stage = STAGES.get(case.state, "handle")
+        if (stage == "handle" or due.unit_id is not None) and unit_id is not None:
+            asked.append((unit_id, _handler(functions[unit_id]), case.region_code))
+        else:
+            asked.append((0, OWNERS.get(stage, "shift_lead"), case.region_code))
+    responsible = persons_for(asked)
+    return [
+        case.person_id if due.unit_id is None and case.person_id is not None else person
+        for (due, case, _), person in zip(found, responsible, strict=True)
+    ]
+
+
+def _notice(due: Due, case: Case, unit: str, person: int, kind: str, zh: str, en: str) -> NewNotice:
+    state = STATES[case.state]
+    part_zh, part_en = (f"由{unit}协办的部分", f", the part of {unit},") if unit else ("", "")
+    return NewNotice(
+        person_id=person,
+        case_id=case.id,
+        kind=kind,
+        at=due.at,
+        sentence=Sentence(
+            zh=f"案件{case.number}（{state.zh}）{part_zh}{zh}。", en=f"Case {case.number} ({state.en}){part_en} {en}."
+        ),
+    )
+
+
+def _tell(notices: Sequence[NewNotice]) -> None:
+    """Put notices before persons, each once: told of the same event again, nobody reads it twice."""
+    cases = {n.case_id for n in notices}
+    known = Notice.objects.filter(case_id__in=cases, at__in={n.at for n in notices})
+    read = {(p, c, at, s["zh"]) for p, c, at, s in known.values_list("person_id", "case_id", "at", "sentence")}
+    fresh = [n for n in notices if (n.person_id, n.case_id, n.at, n.sentence.zh) not in read]
+    notify(fresh, at=clock.now())

@@ -65,14 +65,15 @@ class Directory:
         return self.by_duty.get((selector.function, region)) or self.by_duty.get((selector.function, ""))
 
 
-def explain(route_why: Sentence, unit: Sentence, place: str, limit: Sentence) -> Sentence:
+def explain(route_why: Sentence, unit: Sentence, place: str, due: Sentence) -> Sentence:
     """The one sentence that is stored with the case and read to whoever asks why it came to them. Names no person."""
     return Sentence(
-        zh=f"{route_why.zh.rstrip('。')}；地点在{place or '本区'}，派给{unit.zh}，限时{limit.zh}。",
-        en=f"{route_why.en.rstrip('.')}; it lies in {place or 'the district'}, goes to {unit.en} and is due within {limit.en}.",
+        zh=f"{route_why.zh.rstrip('。')}；地点在{place or '本区'}，派给{unit.zh}，{due.zh}。",
+        en=f"{route_why.en.rstrip('.')}; it lies in {place or 'the district'}, goes to {unit.en} and is due {due.en}.",
     )
 
 
+AS_PROMISED = Sentence(zh="期限为来源所承诺", en="when its source promised")
 CLOCKS: dict[str, tuple[str, str]] = {
     "urgent_hour": ("紧急工作时", "urgent hours (day and night)"),
     "urgent_day": ("紧急工作日", "urgent days"),
@@ -82,7 +83,7 @@ CLOCKS: dict[str, tuple[str, str]] = {
 }
 
 
-def limit_words(amount: object, clock: str) -> Sentence:
-    """``2 work_hour`` as people say it."""
+def due_words(amount: object, clock: str) -> Sentence:
+    """A limit as the end of `explain`'s sentence: ``2 work_hour`` is due within 2 working hours."""
     zh, en = CLOCKS[clock]
-    return Sentence(zh=f"{amount}个{zh}", en=f"{amount} {en}")
+    return Sentence(zh=f"限时{amount}个{zh}", en=f"within {amount} {en}")

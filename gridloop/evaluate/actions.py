@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db import transaction
 from gridloop.cases.models import Case
 from gridloop.cases.workflow import STAGES
 from gridloop.evaluate.models import CaseFact
-from gridloop.evaluate.rules import on_time
+from gridloop.evaluate.rules import on_time, responded
 from gridloop.kernel.bulk import insert_rows
 from gridloop.kernel.models import Event
 from gridloop.standard import queries as standard_queries
@@ -32,6 +32,27 @@ def note_cases(case_ids: Sequence[int]) -> int:
         facts = [_fact(c, answers.get(c.id, {}), units.get(c.id), signs.get(c.id)) for c in cases]
         insert_rows(facts, on_conflict=_UPSERT)
     return len(facts)
+
+
+def rebuild(progress: Callable[[int, int], None] | None = None, *, chunk: int = 2_000) -> int:
+    """Write all fact rows anew from the cases and the record; returns how many. In chunks: memory stays flat.
+
+    `progress` is called with (cases done, cases in all). Facts of cases that do not exist are removed.
+    """
+    total, done, last = Case.objects.count(), 0, 0
+    while True:
+        ids = list(Case.objects.filter(id__gt=last).order_by("id").values_list("id", flat=True)[:chunk])
+        with transaction.atomic():
+            stray = CaseFact.objects.filter(case_id__gt=last)
+            if ids:
+                stray = stray.filter(case_id__lte=ids[-1])
+            stray.exclude(case_id__in=ids).delete()
+            done += note_cases(ids)
+        if progress is not None:
+            progress(done, total)
+        if not ids:
+            return done
+        last = ids[-1]
 
 
 def _sign_limits(cases: Iterable[Case], standards: dict[int, Standard]) -> dict[int, datetime]:
@@ -67,7 +88,7 @@ def _answers(case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
                 rounds[case] = data["round"]
                 found[case] = {"asked": 0, "resolved": None, "satisfied": None}
             found[case]["asked"] += 1
-        elif of_callback.get(data["callback"]) == rounds.get(case):
+        elif case in rounds and of_callback.get(data["callback"]) == rounds[case]:
             row = found[case]
             row["resolved"] = data["resolved"] if row["resolved"] is None else row["resolved"] and data["resolved"]
             if data["satisfied"] is not None:
@@ -87,7 +108,15 @@ def _units(case_ids: Sequence[int]) -> dict[int, int]:
 
 
 def _fact(case: Case, answers: dict[str, Any], units: int | None, sign_by: datetime | None) -> CaseFact:
-    late = case.overdue_at is not None and STAGES.get(case.state) == "handle"
+    with_unit = STAGES.get(case.state) == "handle"
+    stopped_late = case.state == "suspended" and case.paused_left is None and case.handle_due_at is not None
+    judged = on_time(
+        case.handled_at,
+        case.handle_due_at if case.state != "cancelled" else None,  # what was void is not judged
+        ended_at=case.closed_at,
+        late=stopped_late or (with_unit and case.overdue_at is not None),
+    )
+    unsigned_at = case.closed_at or (case.overdue_at if with_unit else None)
     return CaseFact(
         case_id=case.id,
         case_type=case.case_type,
@@ -103,8 +132,8 @@ def _fact(case: Case, answers: dict[str, Any], units: int | None, sign_by: datet
         handled_at=case.handled_at,
         closed_at=case.closed_at,
         handle_due_at=case.handle_due_at,
-        on_time=on_time(case.handled_at, case.handle_due_at, late=late),
-        responded=None if sign_by is None or case.signed_at is None else case.signed_at <= sign_by,
+        on_time=judged,
+        responded=responded(case.signed_at, sign_by, unsigned_at=unsigned_at),
         units=units if units is not None else int(case.dispatched_at is not None),
         returns=case.returns,
         reworks=case.reworks,

@@ -23,9 +23,9 @@ class CaseFact(models.Model):
     closed_at = models.DateTimeField(null=True)
     handle_due_at = models.DateTimeField(null=True)
     on_time = models.BooleanField(null=True)
-    """Handed back (the hand-back that passed the check) not after the deadline; None while open or without one."""
+    """The hand-back that stands came not after the deadline; None while neither has come, or without a deadline."""
     responded = models.BooleanField(null=True)
-    """Signed within the limit of the step; None without a limit."""
+    """Signed within the limit of that step; None while it may still be."""
     units = models.SmallIntegerField(default=0)
     """How many different units it was dispatched to: above 1 counts as a wrong dispatch."""
     returns = models.SmallIntegerField(default=0)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 
 from gridloop.cases.models import Case
 from gridloop.cases.queries import cases_for
@@ -34,6 +35,14 @@ class Span:
     start: datetime | None = None
     end: datetime | None = None
 
+    def twice(self) -> list[datetime | None]:
+        """The parameters of `_COUNTED`."""
+        return [self.start, self.start, self.end, self.end]
+
+
+_COUNTED = "NOT exempt AND (%s::timestamptz IS NULL OR opened_at >= %s) AND (%s::timestamptz IS NULL OR opened_at < %s)"
+"""The facts that figures count: a granted appeal leaves its case out."""
+
 
 def _condition(facts: Sequence[tuple[str, bool]]) -> str:
     parts = []
@@ -55,11 +64,10 @@ def rates(
         counts += [f"count(*) FILTER (WHERE {hit})", f"count(*) FILTER (WHERE {due})"]
     sql = (
         f"SELECT coalesce({BY[by]}, '') AS grp, {', '.join(counts)} FROM evaluate_casefact "  # noqa: S608 - our own tables
-        "WHERE NOT exempt AND (%s::timestamptz IS NULL OR opened_at >= %s) AND (%s::timestamptz IS NULL OR opened_at < %s) "
-        "GROUP BY grp ORDER BY grp"
+        f"WHERE {_COUNTED} GROUP BY grp ORDER BY grp"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [span.start, span.start, span.end, span.end])
+        cursor.execute(sql, span.twice())
         return {
             row[0]: {i.id: i.of(row[1 + 2 * n], row[2 + 2 * n]) for n, i in enumerate(indicators)}
             for row in cursor.fetchall()
@@ -69,14 +77,12 @@ def rates(
 def cases_behind(
     indicator: Indicator, *, by: str, group: str, viewer: Viewer, span: Span = Span(), hits: bool = True
 ) -> QuerySet[Case]:
-    """The cases that a figure counted: its numerator (`hits`) or its denominator. Only those that the viewer may see."""
+    """The cases that a figure counted: its numerator (`hits`) or its denominator, as far as the viewer may see them."""
     viewer.need("read_scores")
     where = _condition((*indicator.out_of, *indicator.count) if hits else indicator.out_of)
     sql = (
-        f"SELECT case_id FROM evaluate_casefact WHERE NOT exempt AND {where} AND coalesce({BY[by]}, '') = %s "  # noqa: S608
-        "AND (%s::timestamptz IS NULL OR opened_at >= %s) AND (%s::timestamptz IS NULL OR opened_at < %s)"
+        f"(SELECT case_id FROM evaluate_casefact WHERE {_COUNTED} "  # noqa: S608
+        f"AND {where} AND coalesce({BY[by]}, '') = %s)"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [group, span.start, span.start, span.end, span.end])
-        ids = [row[0] for row in cursor.fetchall()]
-    return cases_for(viewer).filter(id__in=ids).order_by("id")
+    behind = RawSQL(sql, [*span.twice(), group])  # noqa: S611 - our own words and columns
+    return cases_for(viewer).filter(id__in=behind).order_by("id")

@@ -10,7 +10,7 @@ FACTS: dict[str, str] = {
     "dispatched": "dispatched_at IS NOT NULL",
     "responded": "responded IS TRUE",
     "response_due": "responded IS NOT NULL",
-    "handled": "handled_at IS NOT NULL",
+    "handled": "(handled_at IS NOT NULL OR reworks > 0 OR reopened > 0)",
     "handled_on_time": "on_time IS TRUE",
     "handling_due": "on_time IS NOT NULL",
     "overdue": "on_time IS FALSE",
@@ -35,14 +35,26 @@ FACTS: dict[str, str] = {
 """Each named fact as a condition on a row of `CaseFact` (DOMAIN.md §1.6 for the Chinese names)."""
 
 
-def on_time(handled_at: datetime | None, due_at: datetime | None, *, late: bool) -> bool | None:
+def on_time(
+    handled_at: datetime | None, due_at: datetime | None, *, ended_at: datetime | None = None, late: bool = False
+) -> bool | None:
     """Whether the unit handed back not after its deadline.
 
     Judged at the moment of the hand-back (DOMAIN.md, trap 6). Without a deadline, or while neither moment has come,
-    unknown: None. `late`: the deadline has passed while the unit still has it.
+    unknown: None. `ended_at`: when it was closed by force in the unit's hands. `late`: the deadline has passed while
+    the unit still has it.
     """
     if due_at is None:
         return None
     if handled_at is not None:
         return handled_at <= due_at
-    return False if late else None
+    return False if late or (ended_at is not None and ended_at > due_at) else None
+
+
+def responded(signed_at: datetime | None, sign_by: datetime | None, *, unsigned_at: datetime | None) -> bool | None:
+    """Whether the unit signed in time. `unsigned_at`: the last moment at which it is known that it had not signed."""
+    if sign_by is None:
+        return None
+    if signed_at is not None:
+        return signed_at <= sign_by
+    return False if unsigned_at is not None and unsigned_at > sign_by else None

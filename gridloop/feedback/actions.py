@@ -121,6 +121,7 @@ def _reopen(callback: Callback, at: datetime) -> None:
     standard = standard_queries.release(case.pack_release_id)
     rule = standard.feedback(case.case_type)
     in_time = case.closed_at is not None and at <= standard.calendar.deadline(case.closed_at, rule.answer_within)
-    if case.state == "closed" and case.reopened < rule.reopen_times and in_time and case.unit_id is not None:
+    newest = callback.round == case.reopened + 1  # an answer about an earlier closing is late news
+    if case.state == "closed" and newest and in_time and case.reopened < rule.reopen_times:
         reason = Sentence(zh="反映人表示问题未解决", en="the reporter says that it is not solved")
         move_cases([Move(case_id=case.id, verb="reopen", reason=reason.zh)], viewer=SYSTEM, at=at)

@@ -106,17 +106,28 @@ def make_served_copies(evidence_ids: Sequence[int]) -> None:
         row.save(update_fields=["served", "served_sha256"])
 
 
+NEEDS_PHOTOGRAPHS = frozenset({"hand_back", "self_handle"})
+"""Verbs for which this stage vouches how many photographs there are."""
+
+
 def hand_back(moves: Sequence[Move], *, viewer: Viewer, at: datetime | None = None) -> list[Case]:
     """Hand cases back as done, with the photographs that their type asks for."""
-    return _with_photographs(moves, viewer, at)
+    with transaction.atomic():
+        counts = photographs([m.case_id for m in moves])
+        return move_cases([replace(m, evidence=counts.get(m.case_id, (0, 0))) for m in moves], viewer=viewer, at=at)
+
+
+def self_handle(
+    *, case_id: int, viewer: Viewer, version: int | None = None, condition: str = "", at: datetime | None = None
+) -> Case:
+    """自行处置: whoever walks the grid has put it right on the spot and shows it, before and after.
+
+    The case is filed, given to the own unit and handed back at one moment; another person checks it like any other.
+    """
+    move = Move(case_id=case_id, verb="self_handle", version=version, condition=condition)
+    return hand_back([move], viewer=viewer, at=at)[0]
 
 
 def check(moves: Sequence[Move], *, viewer: Viewer, at: datetime | None = None) -> list[Case]:
     """Check (核查) handed-back cases: another person looks whether the problem is gone."""
     return move_cases(moves, viewer=viewer, at=at)
-
-
-def _with_photographs(moves: Sequence[Move], viewer: Viewer, at: datetime | None) -> list[Case]:
-    with transaction.atomic():
-        counts = photographs([m.case_id for m in moves])
-        return move_cases([replace(m, evidence=counts.get(m.case_id, (0, 0))) for m in moves], viewer=viewer, at=at)

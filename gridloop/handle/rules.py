@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import warnings
+import zipfile
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps
@@ -21,6 +21,8 @@ MAGIC: dict[str, tuple[bytes, ...]] = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
     "image/webp": (b"RIFF",),
 }
+FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+"""The decoders that may run. MPO is what telephones with two lenses write: a JPEG with more behind it."""
 SUFFIX = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
@@ -46,18 +48,20 @@ def examine(content: bytes) -> Picture:
     media_type = next((t for t, heads in MAGIC.items() if content.startswith(heads)), None)
     if media_type is None or (media_type == "image/webp" and content[8:12] != b"WEBP"):
         raise _no("只接受JPEG、PNG或WebP照片。", "Only JPEG, PNG or WebP photographs are accepted.")
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        raise _no("照片里藏有压缩包，请发送原照片。", "An archive hides in the file: send the photograph itself.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(content)) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise _no("照片超过4000万像素。", "The photograph has more than 40 million pixels.")
-                if Image.MIME.get(image.format or "") != media_type:
-                    raise _no("文件内容与格式不符。", "The file is not what its first bytes say.")
-                image.load()
+        with Image.open(io.BytesIO(content), formats=list(FORMATS)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise _no("照片超过4000万像素。", "The photograph has more than 40 million pixels.")
+            if FORMATS[image.format or ""] != media_type:
+                raise _no("文件内容与格式不符。", "The file is not what its first bytes say.")
+            image.load()
     except Refused:
         raise
+    except Image.DecompressionBombError as error:
+        raise _no("照片超过4000万像素。", "The photograph has more than 40 million pixels.") from error
     except Exception as error:
         raise _no("照片已损坏，无法打开。", "The photograph is damaged and cannot be opened.") from error
     return Picture(media_type, width, height)

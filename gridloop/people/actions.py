@@ -371,13 +371,15 @@ class NewNotice:
     sentence: Sentence
     case_id: int | None = None
     kind: str = ""
+    at: datetime | None = None
+    """When what it tells of happened, if not now."""
 
 
 def notify(notices: Sequence[NewNotice], *, at: datetime) -> list[int]:
     """Put notices before persons, in one statement; their ids in order."""
     return insert_rows(
         [
-            Notice(person_id=n.person_id, case_id=n.case_id, kind=n.kind, sentence=n.sentence.both(), at=at)
+            Notice(person_id=n.person_id, case_id=n.case_id, kind=n.kind, sentence=n.sentence.both(), at=n.at or at)
             for n in notices
         ]
     )

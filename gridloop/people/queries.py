@@ -218,3 +218,29 @@ def posts_of(person_ids: Iterable[int], at: datetime | None = None) -> dict[int,
     for post in posts.select_related("unit").order_by("id"):
         found[post.person_id].append(post)
     return found
+
+
+def units_at_work(unit_ids: Iterable[int], at: datetime | None = None) -> frozenset[int]:
+    """Which of these units there are and are at work on that day."""
+    return frozenset(
+        Unit.objects.filter(_on(day_of(at or clock.now())), id__in=list(unit_ids)).values_list("id", flat=True)
+    )
+
+
+_STANDING = """
+WITH RECURSIVE above (person_id, id) AS (
+    SELECT m.person_id, m.unit_id FROM people_membership m JOIN people_person p ON p.id = m.person_id
+    WHERE m.person_id = ANY(%(persons)s) AND p.is_active
+      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on > %(day)s)
+    UNION
+    SELECT above.person_id, u.parent_id FROM above JOIN people_unit u ON u.id = above.id WHERE u.parent_id IS NOT NULL
+)
+SELECT person_id, array_agg(id) FROM above GROUP BY person_id
+"""
+
+
+def standing_of(person_ids: Iterable[int], at: datetime | None = None) -> dict[int, frozenset[int]]:
+    """For each person with a post that day: its units and all units above them. Any of these may give it work."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, {"persons": list(person_ids), "day": day_of(at or clock.now())})
+        return {person: frozenset(units) for person, units in cursor.fetchall()}

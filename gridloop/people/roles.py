@@ -16,7 +16,7 @@ from gridloop.kernel.language import Sentence
 class Role:
     """A post's name, the permissions it carries and how far it sees.
 
-    `sees`: ``all`` (the whole district), ``region`` (cases in its subtree), ``unit`` (cases its unit holds or held),
+    `sees`: ``all`` (the whole district), ``region`` (cases in its subtree), ``unit`` (cases its unit holds or helps with),
     ``own`` (cases given to this person), ``none`` (no case at all).
     """
 
@@ -31,7 +31,7 @@ def _role(zh: str, en: str, sees: str, may: str) -> Role:
 
 INTAKE = "report triage accept reject_intake correct call_back "
 FILING = "file refuse_filing close send_back force_close cancel "
-FIELD = "report verify check hand_back start return_back evidence "
+FIELD = "report verify check hand_back self_handle start return_back evidence "
 
 ROLES: dict[str, Role] = {
     "district_leader": _role("区领导", "District leader", "all", "supervise read_scores"),
