@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import Field
 
 from gridloop.gateways.api.doors import Door, viewer_of
@@ -131,17 +131,17 @@ def who_am_i(request: HttpRequest) -> Me:
 
 
 @router.delete("/session", auth=Door(without_password=True), response={204: None}, summary="Log out")
-def log_out(request: HttpRequest) -> tuple[int, None]:
+def log_out(request: HttpRequest) -> Status[None]:
     """Ends this session; its cookie is worthless afterwards.
 
     退出登录，会话立即失效。
     """
     sessions.end(request)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/session/setup", auth=None, response={204: None}, summary="Set the first password with a one-time code")
-def set_up(request: HttpRequest, body: SetUp) -> tuple[int, None]:
+def set_up(request: HttpRequest, body: SetUp) -> Status[None]:
     """Redeems a one-time code. It works once and for a week; all sessions and tokens of the person end.
 
     用一次性代码设置口令。代码只能用一次，一周内有效。
@@ -149,11 +149,11 @@ def set_up(request: HttpRequest, body: SetUp) -> tuple[int, None]:
     access.set_first_password(
         username=body.username, code=body.code, password=body.password, source=source_of(request), at=clock.now()
     )
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/session/password", auth=Door(without_password=True), response={204: None}, summary="Change my password")
-def change_password(request: HttpRequest, body: NewPassword) -> tuple[int, None]:
+def change_password(request: HttpRequest, body: NewPassword) -> Status[None]:
     """Changes one's own password; all other sessions and all tokens end, this session goes on.
 
     修改自己的口令；其他会话和全部令牌立即失效，当前会话继续。
@@ -163,7 +163,7 @@ def change_password(request: HttpRequest, body: NewPassword) -> tuple[int, None]
     access.change_password(person=person, old=body.old, new=body.new, at=now)
     if "HTTP_AUTHORIZATION" not in request.META:
         sessions.begin(request, person, at=now)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/tokens", response=Page[TokenOut], summary="My tokens")
@@ -176,7 +176,7 @@ def list_tokens(request: HttpRequest) -> dict[str, object]:
 
 
 @router.post("/tokens", response={201: TokenText}, summary="Make a token of my own")
-def make_token(request: HttpRequest, body: NewToken) -> tuple[int, TokenText]:
+def make_token(request: HttpRequest, body: NewToken) -> Status[TokenText]:
     """A bearer token that opens as oneself. Its text is shown this once.
 
     为自己生成令牌，内容只显示这一次。
@@ -185,17 +185,17 @@ def make_token(request: HttpRequest, body: NewToken) -> tuple[int, TokenText]:
     token, text = access.issue_token(
         viewer=viewer, person=_person(viewer), name=body.name, age=timedelta(days=body.days), at=clock.now()
     )
-    return 201, shown(token, text)
+    return Status(201, shown(token, text))
 
 
 @router.delete("/tokens/{token_id}", response={204: None}, summary="End a token")
-def end_token(request: HttpRequest, token_id: int) -> tuple[int, None]:
+def end_token(request: HttpRequest, token_id: int) -> Status[None]:
     """Ends one of one's own tokens, or any as security administrator.
 
     作废自己的令牌；安全管理员可作废任何令牌。
     """
     access.revoke_token(token_id=token_id, viewer=viewer_of(request), at=clock.now())
-    return 204, None
+    return Status(204, None)
 
 
 def shown(token: Token, text: str) -> TokenText:

@@ -72,8 +72,8 @@ class CaseOut(Schema):
     exempt: bool
 
     @staticmethod
-    def resolve_state_name(case: Case) -> dict[str, str]:
-        return STATES[case.state].both()
+    def resolve_state_name(case: Any) -> dict[str, str]:
+        return STATES[case["state"] if isinstance(case, dict) else case.state].both()
 
 
 class Told(Schema):
@@ -331,8 +331,8 @@ class Moved(Schema):
     due_at: datetime | None
 
     @staticmethod
-    def resolve_state_name(case: Case) -> dict[str, str]:
-        return STATES[case.state].both()
+    def resolve_state_name(case: Any) -> dict[str, str]:
+        return STATES[case["state"] if isinstance(case, dict) else case.state].both()
 
 
 @router.post("/cases/{number}/verbs/{verb}", response=Moved, summary="Do something with a case")
@@ -346,7 +346,7 @@ def move_one(request: HttpRequest, number: str, verb: str, body: MoveIn) -> Case
     return _move([wanted], viewer_of(request))[0]
 
 
-@router.post("/cases/verbs", response=list[Moved], summary="Do something with many cases")
+@router.post("/moves", response=list[Moved], summary="Do something with many cases")
 def move_many(request: HttpRequest, body: list[OneOfMany]) -> list[Case]:
     """The same verb or different ones for many cases: all are moved or none, and every refusal is named.
 
@@ -378,7 +378,7 @@ def _move(wanted: Sequence[OneOfMany], viewer: Viewer) -> list[Case]:
     verbs = {w.verb for w in wanted}
     moves = [_as_move(w, ids[w.number], units) for w in wanted]
     # Handing back brings the photographs that the handling stage vouches for; a mixed list goes the same way.
-    move = handle.hand_back if "hand_back" in verbs else move_cases
+    move = handle.hand_back if verbs & handle.NEEDS_PHOTOGRAPHS else move_cases
     return move(moves, viewer=viewer)
 
 

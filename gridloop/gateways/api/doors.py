@@ -41,7 +41,7 @@ class Door(AuthBase):
                 status=403,
                 code="password_change_needed",
             )
-        _count(holder)
+        count_request(holder)
         request.holder = holder  # type: ignore[attr-defined]
         return holder.viewer
 
@@ -67,7 +67,7 @@ def _by_session(request: HttpRequest) -> access.Holder | None:
 _windows: dict[str, tuple[int, int]] = {}
 
 
-def _count(holder: access.Holder) -> None:
+def count_request(holder: access.Holder) -> None:
     """At most the holder's quota in a minute of this process's clock."""
     minute = int(time.monotonic() // 60)
     quota = holder.per_minute or PERSON_A_MINUTE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +52,7 @@ def problem(
     if status == 401:
         response["WWW-Authenticate"] = "Bearer"
     if status in (429, 503):
-        response["Retry-After"] = "60"
+        response["Retry-After"] = str(60 if status == 429 else random.randint(2, 8))  # not all at once again
     return response
 
 

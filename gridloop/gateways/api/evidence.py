@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 
 from gridloop.gateways.api.cases import case_of
 from gridloop.gateways.api.doors import viewer_of
@@ -49,7 +49,7 @@ class EvidenceOut(Schema):
 @router.post("/cases/{number}/evidence", response={201: EvidenceOut}, summary="Add a photograph", openapi_extra=_BODY)
 def add(
     request: HttpRequest, number: str, stage: Literal["report", "verify", "before", "after", "check"]
-) -> tuple[int, Any]:
+) -> Status[Any]:
     """The body is the picture itself (JPEG, PNG or WebP, at most 20 MB). The same bytes sent twice are kept once.
 
     请求体就是照片（JPEG、PNG、WebP，最大 20 MB）；同样的内容重复上传只存一份。
@@ -64,7 +64,7 @@ def add(
             code="too_large",
         )
     content = request.read(MAX_BYTES + 1)
-    return 201, add_evidence(case_id=case.pk, stage=stage, content=content, viewer=viewer)
+    return Status(201, add_evidence(case_id=case.pk, stage=stage, content=content, viewer=viewer))
 
 
 @router.get("/cases/{number}/evidence", response=Page[EvidenceOut], summary="The photographs of a case")

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import F, Model, Q, QuerySet
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.language import Sentence
@@ -21,7 +21,7 @@ LIMIT = 50
 MOST = 200
 
 
-class Strict(Schema):
+class Strict(BaseModel):
     """Base of what is sent to us: an unknown field is a mistake, not ignored."""
 
     model_config = ConfigDict(extra="forbid")

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from gridloop.gateways.api.access import TokenText, shown
@@ -99,7 +99,7 @@ class NewPost(Strict):
 
 
 @router.post("/people/{person_id}/posts", response={201: Post}, summary="Give a post")
-def give_post(request: HttpRequest, person_id: int, body: NewPost) -> tuple[int, dict[str, Any]]:
+def give_post(request: HttpRequest, person_id: int, body: NewPost) -> Status[dict[str, Any]]:
     """Nobody gives a post to oneself; nobody is two of system, security and audit administrator.
 
     安排岗位。不能给自己安排；系统、安全、审计管理员不得兼任。
@@ -114,17 +114,17 @@ def give_post(request: HttpRequest, person_id: int, body: NewPost) -> tuple[int,
         viewer=viewer_of(request),
         at=clock.now(),
     )
-    return 201, _post(post)
+    return Status(201, _post(post))
 
 
 @router.delete("/posts/{post_id}", response={204: None}, summary="End a post")
-def end_post(request: HttpRequest, post_id: int) -> tuple[int, None]:
+def end_post(request: HttpRequest, post_id: int) -> Status[None]:
     """The post counts no more from this moment on; it stays in the history.
 
     结束岗位，立即生效，历史保留。
     """
     actions.end_post(membership_id=post_id, viewer=viewer_of(request), at=clock.now())
-    return 204, None
+    return Status(204, None)
 
 
 class Reason(Strict):
@@ -132,35 +132,35 @@ class Reason(Strict):
 
 
 @router.post("/people/{person_id}/disable", response={204: None}, summary="Shut a person out")
-def disable(request: HttpRequest, person_id: int, body: Reason) -> tuple[int, None]:
+def disable(request: HttpRequest, person_id: int, body: Reason) -> Status[None]:
     """Every session ends with its next request, every token within a second.
 
     停用人员：会话立即失效，令牌一秒内失效。
     """
     actions.disable_person(person_id=person_id, reason=body.reason, viewer=viewer_of(request), at=clock.now())
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/people/{person_id}/enable", response={204: None}, summary="Let a person in again")
-def enable(request: HttpRequest, person_id: int) -> tuple[int, None]:
+def enable(request: HttpRequest, person_id: int) -> Status[None]:
     """Old sessions and tokens stay dead.
 
     恢复人员；旧会话和令牌不恢复。
     """
     actions.enable_person(person_id=person_id, viewer=viewer_of(request), at=clock.now())
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(
     "/people/{person_id}/end-sessions", response={204: None}, summary="End all sessions and tokens of a person"
 )
-def end_sessions(request: HttpRequest, person_id: int) -> tuple[int, None]:
+def end_sessions(request: HttpRequest, person_id: int) -> Status[None]:
     """One's own, or anybody's as security administrator.
 
     结束某人的全部会话和令牌（本人，或安全管理员）。
     """
     actions.end_sessions(person_id=person_id, viewer=viewer_of(request), at=clock.now())
-    return 204, None
+    return Status(204, None)
 
 
 class CodeOut(Schema):
@@ -170,7 +170,7 @@ class CodeOut(Schema):
 
 
 @router.post("/people/{person_id}/setup-code", response={201: CodeOut}, summary="Issue a one-time code")
-def setup_code(request: HttpRequest, person_id: int) -> tuple[int, CodeOut]:
+def setup_code(request: HttpRequest, person_id: int) -> Status[CodeOut]:
     """With it the person sets a password of the own. Codes issued before are dead.
 
     发放一次性代码，本人凭此设置口令；此前的代码作废。
@@ -179,7 +179,7 @@ def setup_code(request: HttpRequest, person_id: int) -> tuple[int, CodeOut]:
     if not codes:
         raise not_found()
     username, code = next(iter(codes.items()))
-    return 201, CodeOut(username=username, code=code)
+    return Status(201, CodeOut(username=username, code=code))
 
 
 # --- notices -------------------------------------------------------------------------------------------------------
@@ -260,16 +260,16 @@ def clients(request: HttpRequest, window: Query[Window]) -> dict[str, Any]:
 
 
 @router.post("/clients", response={201: ClientOut}, summary="Let a machine in")
-def register(request: HttpRequest, body: NewClient) -> tuple[int, Client]:
+def register(request: HttpRequest, body: NewClient) -> Status[Client]:
     """A machine gets the permissions named here and no others; it has no post.
 
     登记接入方，只拥有列出的权限。
     """
-    return 201, access.register_client(**body.model_dump(), viewer=viewer_of(request), at=clock.now())
+    return Status(201, access.register_client(**body.model_dump(), viewer=viewer_of(request), at=clock.now()))
 
 
 @router.post("/clients/{code}/tokens", response={201: TokenText}, summary="Make a token for a machine")
-def client_token(request: HttpRequest, code: str, body: ClientToken) -> tuple[int, TokenText]:
+def client_token(request: HttpRequest, code: str, body: ClientToken) -> Status[TokenText]:
     """Its text is shown this once.
 
     为接入方生成令牌，内容只显示这一次。
@@ -282,4 +282,4 @@ def client_token(request: HttpRequest, code: str, body: ClientToken) -> tuple[in
     token, text = access.issue_token(
         viewer=viewer, client=client, name=body.name, age=timedelta(days=body.days), at=clock.now()
     )
-    return 201, shown(token, text)
+    return Status(201, shown(token, text))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from ninja.errors import ValidationError
 from pydantic import Field, TypeAdapter
 from pydantic import ValidationError as BadShape
@@ -74,7 +74,7 @@ class ReceiptOut(Schema):
     secret: str
 
 
-_ONE = TypeAdapter(ReportIn)
+ONE = TypeAdapter(ReportIn)
 _MANY = TypeAdapter(list[ReportIn])
 _BODY = {
     "requestBody": {
@@ -117,7 +117,7 @@ def receive(request: HttpRequest) -> HttpResponse:
     if isinstance(given, list):
         receipts = receive_reports([r.new(r.key) for r in given], client=client, viewer=viewer)
         new = any(r.outcome == Outcome.ACCEPTED for r in receipts)
-        return _said([_shown(r) for r in receipts], 201 if new else 200)
+        return _said([shown(r) for r in receipts], 201 if new else 200)
     key = request.headers.get("Idempotency-Key", "")
     if key and given.key and key != given.key:
         raise Mistakes(
@@ -136,7 +136,7 @@ def receive(request: HttpRequest) -> HttpResponse:
             "key_conflict",
             Sentence(zh="这个键已用于另一内容的上报。", en="This key was used for a report with another content."),
         )
-    response = _said(_shown(receipt), 201 if receipt.outcome == Outcome.ACCEPTED else 200)
+    response = _said(shown(receipt), 201 if receipt.outcome == Outcome.ACCEPTED else 200)
     if receipt.outcome == Outcome.REPLAYED:
         response["Idempotent-Replayed"] = "true"
     return response
@@ -149,7 +149,7 @@ def _read(request: HttpRequest) -> ReportIn | list[ReportIn]:
     raw = request.read(LARGEST + 1)
     try:
         if raw.lstrip()[:1] != b"[":
-            return _ONE.validate_json(raw)
+            return ONE.validate_json(raw)
         many = _MANY.validate_json(raw)
     except BadShape as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
@@ -163,7 +163,7 @@ def _read(request: HttpRequest) -> ReportIn | list[ReportIn]:
     return many
 
 
-def _shown(receipt: Receipt) -> dict[str, str]:
+def shown(receipt: Receipt) -> dict[str, str]:
     return {"key": receipt.key, "outcome": receipt.outcome, "number": receipt.number, "secret": receipt.secret}
 
 
@@ -208,7 +208,7 @@ class CallbackAnswer(Strict):
 
 
 @router.post("/callbacks/answer", auth=None, response={204: None}, summary="Answer: is it solved?")
-def answer_callback(request: HttpRequest, body: CallbackAnswer) -> tuple[int, None]:
+def answer_callback(request: HttpRequest, body: CallbackAnswer) -> Status[None]:
     """The reporter's answer, proven by the token of the question alone. It counts once; a "no" reopens the case.
 
     反映人凭回访令牌答复，只计一次；答“未解决”则案件重办。
@@ -216,7 +216,7 @@ def answer_callback(request: HttpRequest, body: CallbackAnswer) -> tuple[int, No
     feedback.answer(
         token=body.token, resolved=body.resolved, satisfied=body.satisfied, comment=body.comment, viewer=ANONYMOUS
     )
-    return 204, None
+    return Status(204, None)
 
 
 class TriageOut(Schema):

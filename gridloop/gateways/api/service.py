@@ -137,4 +137,5 @@ for _router in (access, reports, cases, evidence, evaluation, district, people, 
 @api.get("/openapi.json", url_name="openapi", tags=["description"], summary="This description", include_in_schema=False)
 def openapi(request: HttpRequest) -> dict[str, Any]:
     """The description of this interface (OpenAPI 3.1)."""
-    return api.get_openapi_schema(path_prefix="/api/v1/")
+    schema: dict[str, Any] = api.get_openapi_schema(path_prefix="/api/v1/")
+    return schema
