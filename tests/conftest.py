@@ -28,7 +28,12 @@ def django_db_setup(
         made = setup_databases(interactive=False, aliases={"default": None}, **options)
     yield
     if not django_db_keepdb:
-        with django_db_blocker.unblock():
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            # Threads that live as long as their process (the intake's) still hold connections.
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
             teardown_databases(made, **options)
 
 

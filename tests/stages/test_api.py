@@ -190,9 +190,9 @@ def test_a_machine_is_held_to_its_quota(town: District) -> None:
     [
         ("GET", "/nowhere", None, "", 404),
         ("PATCH", "/cases", {}, "application/json", 405),
-        ("POST", "/cases/verbs", b"a=1", "application/x-www-form-urlencoded", 415),
-        ("POST", "/cases/verbs", b"[]", "text/plain", 415),
-        ("POST", "/cases/verbs", b"{", "application/json", 400),
+        ("POST", "/moves", b"a=1", "application/x-www-form-urlencoded", 415),
+        ("POST", "/moves", b"[]", "text/plain", 415),
+        ("POST", "/moves", b"{", "application/json", 400),
         ("POST", "/reports", b"{", "application/json", 422),
         ("GET", "/cases?color=red&limit=5", None, "", 422),
         ("GET", "/cases?limit=100000", None, "", 422),
@@ -375,10 +375,10 @@ def test_many_cases_move_together_or_not_at_all(town: District) -> None:
     one, two = town.case(), town.case(lon=town.place(1, 1)[0], lat=town.place(1, 1)[1])
     shift = caller(town, "shift")
     moves = [{"number": c.number, "verb": "cancel", "version": c.version, "reason": "重复登记"} for c in (one, two)]
-    problem = shift("POST", "/cases/verbs", [moves[0], moves[1] | {"version": 99}], status=422)
+    problem = shift("POST", "/moves", [moves[0], moves[1] | {"version": 99}], status=422)
     assert [m["place"] for m in problem["mistakes"]] == [two.number]
     assert shift("GET", "/cases?state=cancelled&count=true")["count"] == 0
-    moved = shift("POST", "/cases/verbs", moves)
+    moved = shift("POST", "/moves", moves)
     assert [m["state"] for m in moved] == ["cancelled"] * 2
 
 
@@ -419,7 +419,7 @@ def test_a_contact_is_revealed_through_its_own_case_only(town: District) -> None
     other = town.case(lon=town.place(1, 1)[0], lat=town.place(1, 1)[1])
     intake = caller(town, "intake")
     contact = intake("GET", f"/cases/{case.number}")["reporters"][0]["contact_id"]
-    body = {"contact_id": contact, "reason": "回访核实门牌号"}
+    body = {"contact_id": contact, "reason": "回访时核实门牌号码"}
     intake("POST", f"/cases/{other.number}/reveal", body, status=404)
     caller(town, "worker1")("POST", f"/cases/{case.number}/reveal", body, status=403)
     intake("POST", f"/cases/{case.number}/reveal", body | {"reason": "看看"}, status=422)
