@@ -72,6 +72,7 @@ def import_regions(
     level: str | None = None,
     partial: bool = False,
     tolerance_m: float = TOLERANCE_M,
+    replace_synthetic: bool = False,
     dry_run: bool = False,
     progress: reading.Progress | None = None,
 ) -> ImportResult:
@@ -79,7 +80,8 @@ def import_regions(
 
     `datum` must be named (`wgs84`, `cgcs2000`, `gcj02`, `bd09`). `level` demands one level; otherwise the codes tell.
     `partial`: the file covers only part of its parents, so gaps are no mistake. Overlaps, gaps and protrusions
-    narrower than `tolerance_m` metres are tolerated. `dry_run` checks and counts, and stores nothing.
+    narrower than `tolerance_m` metres are tolerated. `replace_synthetic` takes the invented map of the districts in the
+    file away first (`erase_drawing`), if the file is good. `dry_run` checks and counts, and stores nothing.
     Importing the same file again changes nothing; a changed boundary becomes a new version, the old one is kept.
     """
     try:
@@ -88,9 +90,13 @@ def import_regions(
         return ImportResult(0, Counts(), wrong.mistakes)
     with transaction.atomic():
         _lock_map()
+        if replace_synthetic:
+            for district in sorted({r.code[: Level.DISTRICT.digits] for r in read}):
+                _erase(district, actor, at)
         stored = _stored_around(read)
         mistakes += check_against_map(read, stored, partial=partial, tolerance_m=tolerance_m, progress=progress)
         if mistakes:
+            transaction.set_rollback(True)
             return ImportResult(len(read), Counts(), mistakes)
         wanted = [
             Wanted(
@@ -142,6 +148,10 @@ def erase_drawing(*, district: str, actor: str, at: datetime) -> int:
     cells go altogether, because their codes were never issued by anybody.
     """
     _lock_map()
+    return _erase(district, actor, at)
+
+
+def _erase(district: str, actor: str, at: datetime) -> int:
     happened: dict[str, str] = {}
     official = Region.objects.filter(code__startswith=district, synthetic=True, geometry__isnull=False)
     below = official.exclude(level__in=[Level.DISTRICT, Level.STREET, Level.COMMUNITY])

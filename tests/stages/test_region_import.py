@@ -387,7 +387,7 @@ def test_a_million_corners_are_read_or_refused_without_harm(load: Load) -> None:
     angles = np.linspace(0, 2 * np.pi, 100_001)[:-1]
     parts = []
     for n in range(10):
-        ring = np.column_stack([113.0 + n + 0.2 * np.cos(angles), 34.7 + 0.2 * np.sin(angles)]).tolist()
+        ring = np.column_stack([113.0 + n + 0.2 * np.cos(angles), 34.7 + 0.2 * np.sin(angles)]).round(6).tolist()
         parts.append(feature(f"410104{n + 1:03d}", [[*ring, ring[0]]]))
     result = load([feature("410104", square(0, 0), "区"), *parts], partial=True)
     assert {m.wrong.en.split(" by ")[0] for m in result.mistakes} == {

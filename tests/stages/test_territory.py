@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,22 +99,25 @@ class TestTheDrawnDistrict:
         with pytest.raises(Mistakes, match="410104"):
             draw()
 
-    def test_an_invented_map_makes_room_for_a_real_one_only_when_erased(self, tmp_path: Path) -> None:
+    def test_an_invented_map_makes_room_for_a_real_one_only_when_told(self, tmp_path: Path) -> None:
         file = tmp_path / "real.geojson"
         queries.export_geojson(file, "410104", level="street")
-        file.write_text(file.read_text(encoding="utf-8").replace('"synthetic": true', '"synthetic": false'))
+        real = file.read_text(encoding="utf-8").replace('"synthetic": true', '"synthetic": false')
 
-        def load() -> actions.ImportResult:
-            return actions.import_regions(file=file, datum="wgs84", actor="system", at=clock.now(), partial=True)
+        def load(text: str = real, **options: Any) -> actions.ImportResult:
+            file.write_text(text, encoding="utf-8")
+            return actions.import_regions(file=file, datum="wgs84", actor="system", at=clock.now(), **options)
 
+        before = Region.objects.count()
         assert "is synthetic" in load().mistakes[0].wrong.en
-        actions.erase_drawing(district="410104", actor="system", at=clock.now())
-        assert queries.locate([113.70], [34.74]).tolist() == [""]
-        assert not UnitCell.objects.exists()
-        assert Region.objects.count() == 170
-        result = load()
+        assert load(real.replace("410104570", "410104000"), replace_synthetic=True).mistakes
+        assert Region.objects.count() == before
+        assert len(queries.locate([113.70], [34.74])[0]) == 19
+        result = load(replace_synthetic=True)
         assert result.mistakes == []
         assert result.counts == actions.Counts(redrawn=14)
+        assert Region.objects.count() == 170
+        assert not UnitCell.objects.exists()
         assert len(queries.locate([113.70], [34.74])[0]) == 9
         assert not Region.objects.filter(level="street", synthetic=True).exists()
         assert not FormerBoundary.objects.exists()

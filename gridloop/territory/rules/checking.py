@@ -116,8 +116,8 @@ def _synthetic(read: Sequence[ReadRegion], stored: Mapping[str, StoredRegion]) -
             place,
             Sentence(zh=f"区“{district}”的地图是虚构的", en=f"the map of district “{district}” is synthetic"),
             Sentence(
-                zh="先用 erase_drawing 清除虚构地图，再导入真实边界",
-                en="erase it (erase_drawing) before real boundaries are imported",
+                zh="确认要用真实边界替换它：加 --replace-synthetic",
+                en="if the real boundaries shall replace it, add --replace-synthetic",
             ),
         )
         for district, place in sorted(real.items())
