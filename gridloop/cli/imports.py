@@ -26,7 +26,9 @@ def imports() -> None:
     pass
 
 
-def _regions(file: Path, datum: str, level: str | None, partial: bool, dry_run: bool, title: str) -> None:
+def _regions(
+    file: Path, datum: str, level: str | None, partial: bool, replace_synthetic: bool, dry_run: bool, title: str
+) -> None:
     with ground.database():
         from gridloop.territory.actions import import_regions
 
@@ -37,6 +39,7 @@ def _regions(file: Path, datum: str, level: str | None, partial: bool, dry_run: 
                 datum=datum,
                 level=level,
                 partial=partial,
+                replace_synthetic=replace_synthetic,
                 dry_run=dry_run,
                 actor="system",
                 at=clock.now(),
@@ -64,6 +67,12 @@ _DATUM = option(
 _PARTIAL = option(
     "--partial", is_flag=True, zh="只含一部分，允许有空白。", en="The file covers a part only: gaps are allowed."
 )
+_REPLACE = option(
+    "--replace-synthetic",
+    is_flag=True,
+    zh="用文件中的真实边界替换虚构的演示地图。",
+    en="Take the invented demonstration map away and put the file's real borders in its place.",
+)
 _DRY = option("--dry-run", is_flag=True, zh="只检查，不写入。", en="Only look; store nothing.")
 
 
@@ -71,18 +80,20 @@ _DRY = option("--dry-run", is_flag=True, zh="只检查，不写入。", en="Only
 @click.argument("file", type=FILE)
 @_DATUM
 @_PARTIAL
+@_REPLACE
 @_DRY
-def regions(file: Path, datum: str, partial: bool, dry_run: bool) -> None:
-    _regions(file, datum, None, partial, dry_run, say("区划", "Regions"))
+def regions(file: Path, datum: str, partial: bool, replace_synthetic: bool, dry_run: bool) -> None:
+    _regions(file, datum, None, partial, replace_synthetic, dry_run, say("区划", "Regions"))
 
 
 @imports.command(help=say("导入网格边界（GeoJSON、CSV、XLSX）。", "Import grids from GeoJSON, CSV or XLSX."))
 @click.argument("file", type=FILE)
 @_DATUM
 @_PARTIAL
+@_REPLACE
 @_DRY
-def grids(file: Path, datum: str, partial: bool, dry_run: bool) -> None:
-    _regions(file, datum, "grid", partial, dry_run, say("网格", "Grids"))
+def grids(file: Path, datum: str, partial: bool, replace_synthetic: bool, dry_run: bool) -> None:
+    _regions(file, datum, "grid", partial, replace_synthetic, dry_run, say("网格", "Grids"))
 
 
 @imports.command(help=say("导入单位（CSV、XLSX）。", "Import units from CSV or XLSX."))
