@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Mistake, Mistakes, Refused
+from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.standard import queries
+from gridloop.standard.events import PacksActivated
 from gridloop.standard.models import PackRelease
 from gridloop.standard.rules import CheckResult, load_district, load_pack, run_tests
 from gridloop.standard.rules import format as fmt
@@ -104,36 +106,52 @@ def activate_packs(*, folders: Sequence[Path | str], district: Path | str | None
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        activation = _activate({name: packs[name] for name in wanted}, own)
+        activation = _activate({name: packs[name] for name in wanted}, own, actor)
     queries.forget()
     return activation
 
 
-def _activate(packs: dict[str, fmt.Pack], own: fmt.District | None) -> Activation:
+def _activate(packs: dict[str, fmt.Pack], own: fmt.District | None, actor: str) -> Activation:
     now = clock.now()
-    before = list(PackRelease.objects.filter(name__in=packs))
-    active = set(PackRelease.objects.filter(retired_at=None).values_list("name", flat=True))
-    releases: dict[str, int] = {}
+    suffix = f"+{own.district.code}.{own.district.version}" if own else ""
+    kin = models.Q(name__in=packs) | (models.Q(version__endswith=suffix) if own else models.Q())
+    before = list(PackRelease.objects.filter(kin))
+    active = {r.name: r for r in PackRelease.objects.filter(retired_at=None).defer("content")}
+    releases: dict[str, PackRelease] = {}
     new: list[str] = []
     for name, pack in packs.items():
         content = {"pack": pack.model_dump(mode="json"), "district": own.model_dump(mode="json") if own else None}
-        version = pack.pack.version + (f"+{own.district.code}.{own.district.version}" if own else "")
         for old in before:
-            _refuse_reused(old, name, version, content)
+            _refuse_reused(old, name, pack.pack.version + suffix, content)
         sha256 = _sha256(content)
-        same = next((old for old in before if old.name == name and old.sha256 == sha256), None)
-        PackRelease.objects.filter(name=name, retired_at=None).exclude(pk=same.pk if same else 0).update(retired_at=now)
-        if same is None:
-            same = PackRelease.objects.create(
-                name=name, version=version, sha256=sha256, content=content, activated_at=now, retired_at=None
+        release = next((old for old in before if old.name == name and old.sha256 == sha256), None)
+        PackRelease.objects.filter(name=name, retired_at=None).exclude(sha256=sha256).update(retired_at=now)
+        if release is None:
+            release = PackRelease.objects.create(
+                name=name, version=pack.pack.version + suffix, sha256=sha256, content=content, activated_at=now
             )
-            new.append(f"{name} {version}")
-        elif same.retired_at is not None:
-            PackRelease.objects.filter(pk=same.pk).update(retired_at=None)
-        releases[name] = same.pk
-    gone = sorted(active - set(packs))
+            new.append(str(release))
+        elif release.retired_at is not None:
+            PackRelease.objects.filter(pk=release.pk).update(retired_at=None)
+        releases[name] = release
+    gone = sorted(set(active) - set(packs))
     PackRelease.objects.filter(name__in=gone, retired_at=None).update(retired_at=now)
-    return Activation(releases, tuple(new), tuple(gone))
+    turned = [r for name, r in releases.items() if name not in active or active[name].pk != r.pk]
+    if turned or gone:
+        replaced = [str(active[r.name]) for r in turned if r.name in active]
+        publish(
+            [
+                PacksActivated(
+                    subject="standard:0",
+                    actor=actor,
+                    at=now,
+                    activated=[str(r) for r in turned],
+                    retired=[*replaced, *(str(active[name]) for name in gone)],
+                    sha256={str(r): r.sha256 for r in turned},
+                )
+            ]
+        )
+    return Activation({name: r.pk for name, r in releases.items()}, tuple(new), tuple(gone))
 
 
 def _refuse_reused(old: PackRelease, name: str, version: str, content: Mapping[str, object]) -> None:

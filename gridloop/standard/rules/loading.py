@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from gridloop.kernel.errors import Mistakes
@@ -98,6 +98,7 @@ class _Loading:
     # --- one file ---------------------------------------------------------------------------------------------------
 
     def yaml(self, file: str, model: type[M]) -> M | None:
+        """The value; of a file with mistakes, what can be saved, so that the rest is looked at all the same."""
         content = self.files.get(file)
         if content is None:
             self.finder.found(
@@ -119,7 +120,7 @@ class _Loading:
         except ValidationError as error:
             for details in error.errors(include_url=False):
                 self.invalid(file, details["loc"], details, model)
-            return None
+            return _salvaged(model, value)
 
     def table(self, file: str, model: type[R]) -> list[tuple[int, R]]:
         content = self.files.get(file)
@@ -230,7 +231,7 @@ class _Loading:
             if file.startswith("tests/") and file.endswith(".yaml")
             if (test := self.yaml(file, fmt.TestsFile)) is not None
         }
-        if head:
+        if head and head.catalogue and head.catalogues and head.trades and head.functions:
             self.check_head(head)
             self.check_tables(head, majors, types, conditions, words, successors, aliases)
             codes = {row.code for _, row in types if row.catalogue == head.catalogue}
@@ -438,9 +439,9 @@ class _Loading:
         for i, code in enumerate(discover.urgent):
             self.unknown(file, ("urgent", i), _TYPE, code, codes)
         self.twice(file, ((("urgent", i), code) for i, code in enumerate(discover.urgent)), _CODE)
-        for i, filing in enumerate(discover.filing.rules):
+        for i, filing in _whole(discover.filing.rules if discover.filing else None):
             self.check_when(file, ("filing", "rules", i, "when"), filing.when, head, codes)
-        for i, duplicates in enumerate(discover.duplicates.rules):
+        for i, duplicates in _whole(discover.duplicates.rules if discover.duplicates else None):
             self.check_when(file, ("duplicates", "rules", i, "when"), duplicates.when, head, codes)
 
     def check_unit(
@@ -487,24 +488,25 @@ class _Loading:
 
     def check_dispatch(self, head: fmt.PackFile, dispatch: fmt.DispatchFile, codes: set[str]) -> None:
         file = "dispatch.yaml"
-        self.twice(file, ((("routes", i, "id"), route.id) for i, route in enumerate(dispatch.routes)), _ROUTE)
-        self.check_routes(file, ((i, route, head, codes) for i, route in enumerate(dispatch.routes)))
-        for i, rule in enumerate(dispatch.stage_limits.rules):
+        self.twice(file, ((("routes", i, "id"), route.id) for i, route in _whole(dispatch.routes)), _ROUTE)
+        self.check_routes(file, ((i, route, head, codes) for i, route in _whole(dispatch.routes)))
+        for i, rule in _whole(dispatch.stage_limits.rules if dispatch.stage_limits else None):
             self.check_when(file, ("stage_limits", "rules", i, "when"), rule.when, head, codes)
 
     def check_handle(
         self, head: fmt.PackFile, handle: fmt.HandleFile, codes: set[str], forms: Mapping[str, Any]
     ) -> None:
         file = "handle.yaml"
-        for i, evidence in enumerate(handle.evidence.rules):
+        for i, evidence in _whole(handle.evidence.rules if handle.evidence else None):
             self.check_when(file, ("evidence", "rules", i, "when"), evidence.when, head, codes)
         if handle.self_handle:
             self.check_when(file, ("self_handle",), handle.self_handle, head, codes)
-        for i, rule in enumerate(handle.forms):
+        for i, rule in _whole(handle.forms):
             self.check_when(file, ("forms", i, "when"), rule.when, head, codes)
             if rule.form not in forms and f"forms/{rule.form}.json" not in self.files:
                 self.unknown(file, ("forms", i, "form"), _FORM, rule.form, forms)
-        for name in sorted(set(forms) - {rule.form for rule in handle.forms}):
+        used = {rule.form for _, rule in _whole(handle.forms)} if None not in handle.forms else set(forms)
+        for name in sorted(set(forms) - used):
             self.finder.found(
                 f"forms/{name}.json",
                 None,
@@ -517,9 +519,9 @@ class _Loading:
 
     def check_feedback(self, feedback: fmt.FeedbackFile) -> None:
         file = "feedback.yaml"
-        self.twice(file, ((("questions", i, "id"), q.id) for i, q in enumerate(feedback.questions)), _QUESTION)
-        self.twice(file, ((("questions", i, "counts"), q.counts) for i, q in enumerate(feedback.questions)), _FACT)
-        for i, question in enumerate(feedback.questions):
+        self.twice(file, ((("questions", i, "id"), q.id) for i, q in _whole(feedback.questions)), _QUESTION)
+        self.twice(file, ((("questions", i, "counts"), q.counts) for i, q in _whole(feedback.questions)), _FACT)
+        for i, question in _whole(feedback.questions):
             path: Path = ("questions", i, "answers")
             self.twice(file, (((*path, j, "id"), a.id) for j, a in enumerate(question.answers)), _ANSWER)
             if not any(a.good for a in question.answers):
@@ -543,10 +545,10 @@ class _Loading:
 
     def check_evaluate(self, evaluate: fmt.EvaluateFile) -> None:
         file = "evaluate.yaml"
-        ids = [indicator.id for indicator in evaluate.indicators]
+        ids = [indicator.id for _, indicator in _whole(evaluate.indicators)]
         self.twice(file, ((("indicators", i, "id"), id_) for i, id_ in enumerate(ids)), _INDICATOR)
-        self.twice(file, ((("schemes", i, "id"), s.id) for i, s in enumerate(evaluate.schemes)), _SCHEME)
-        for i, indicator in enumerate(evaluate.indicators):
+        self.twice(file, ((("schemes", i, "id"), s.id) for i, s in _whole(evaluate.schemes)), _SCHEME)
+        for i, indicator in _whole(evaluate.indicators):
             for fact, wanted in indicator.count.items():
                 if indicator.out_of.get(fact, wanted) is not wanted:
                     self.mistake(
@@ -558,8 +560,8 @@ class _Loading:
                         ),
                         Sentence(zh="改其中一个", en="correct one of them"),
                     )
-        for i, scheme in enumerate(evaluate.schemes):
-            for j, term in enumerate(scheme.terms):
+        for i, scheme in _whole(evaluate.schemes):
+            for j, term in enumerate(scheme.terms if None not in evaluate.indicators else []):
                 self.unknown(file, ("schemes", i, "terms", j, "indicator"), _INDICATOR, term.indicator, ids)
             total = sum(term.weight for term in scheme.terms)
             if total != 100:
@@ -586,10 +588,11 @@ class _Loading:
                     ),
                     Sentence(zh="两者写成一样", en="give both the same name"),
                 )
-            for i, name in enumerate(head.packs):
+            for i, name in enumerate(head.packs or []):
                 self.unknown(file, ("packs", i), _PACK, name, packs)
-            self.check_calendar(head.calendar)
-            mine = {name: packs[name] for name in head.packs if name in packs}
+            if head.calendar:
+                self.check_calendar(head.calendar)
+            mine = {name: packs[name] for name in head.packs or [] if name in packs}
             self.check_overrides(head, mine, {row.code for _, row in units})
             self.check_units(head, units, {f for pack in mine.values() for f in pack.pack.functions})
         if self.finder.mistakes or head is None:
@@ -614,8 +617,8 @@ class _Loading:
         codes = {name: current_codes(pack) for name, pack in packs.items()}
         keys = {f"{name}:{code}" for name, pack_codes in codes.items() for code in pack_codes}
         conditions = {(f"{n}:{row.code}", row.id) for n, pack in packs.items() for row in pack.conditions}
-        self.twice(file, ((("limits", i), (o.case_type, o.condition)) for i, o in enumerate(head.limits)), _LIMIT)
-        for i, override in enumerate(head.limits):
+        self.twice(file, ((("limits", i), (o.case_type, o.condition)) for i, o in _whole(head.limits)), _LIMIT)
+        for i, override in _whole(head.limits):
             if not self.unknown(file, ("limits", i, "case_type"), _TYPE, override.case_type, keys):
                 self.unknown(
                     file,
@@ -624,12 +627,12 @@ class _Loading:
                     override.condition,
                     {c for key, c in conditions if key == override.case_type},
                 )
-        for i, rule in enumerate(head.stage_limits):
+        for i, rule in _whole(head.stage_limits):
             if not self.unknown(file, ("stage_limits", i, "pack"), _PACK, rule.pack, packs):
                 self.check_when(file, ("stage_limits", i, "when"), rule.when, packs[rule.pack].pack, codes[rule.pack])
-        self.twice(file, ((("routes", i, "id"), (r.pack, r.id)) for i, r in enumerate(head.routes)), _ROUTE)
+        self.twice(file, ((("routes", i, "id"), (r.pack, r.id)) for i, r in _whole(head.routes)), _ROUTE)
         mine = []
-        for i, route in enumerate(head.routes):
+        for i, route in _whole(head.routes):
             if not self.unknown(file, ("routes", i, "pack"), _PACK, route.pack, packs):
                 mine.append((i, route, packs[route.pack].pack, codes[route.pack]))
                 if route.id in {r.id for r in packs[route.pack].dispatch.routes}:
@@ -707,6 +710,44 @@ _PACK = Sentence(zh="场景包", en="pack")
 def current_codes(pack: fmt.Pack) -> set[str]:
     """The codes under which a case may be opened today."""
     return {row.code for row in pack.case_types if row.catalogue == pack.pack.catalogue}
+
+
+def _whole(entries: list[M] | None) -> list[tuple[int, M]]:
+    """The entries with their numbers, without the holes that `_salvaged` left."""
+    return [(i, entry) for i, entry in enumerate(entries or []) if entry is not None]
+
+
+def _salvaged(model: type[M], value: Any) -> M | None:
+    """What holds of a value that does not: a field that is wrong becomes None, an entry of a list a hole (None).
+
+    Only for looking further; a file with a mistake is never loaded.
+    """
+    if not isinstance(value, dict):
+        return None
+    saved: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name not in value:
+            saved[name] = None if field.is_required() else field.get_default(call_default_factory=True)
+            continue
+        inner = _model_in(field.annotation)
+        try:
+            kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            saved[name] = TypeAdapter(kind).validate_python(value[name])
+        except ValidationError:
+            if inner and isinstance(value[name], list):
+                saved[name] = [_entry(inner, entry) for entry in value[name]]
+            elif inner and field.annotation is not inner:
+                saved[name] = value[name] if isinstance(value[name], dict) else None
+            else:
+                saved[name] = _salvaged(inner, value[name]) if inner else None
+    return model.model_construct(**saved)
+
+
+def _entry(model: type[BaseModel], value: Any) -> BaseModel | None:
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return _salvaged(model, value) if model is fmt.Catalogue else None
 
 
 def _remote(schema: Any) -> bool:
