@@ -17,7 +17,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from gridloop.kernel.events import Worker
-from gridloop.kernel.sealing import Sealer
+from gridloop.kernel.sealing import BATCH, Sealer
 
 log = logging.getLogger(__name__)
 
@@ -115,13 +115,16 @@ def _seal(stop: threading.Event, folder: Path) -> None:
         try:
             close_old_connections()
             sealer = sealer or Sealer(folder)
-            while sealer.seal() and not stop.is_set():
-                pass
+            while sealer.seal() == BATCH and not stop.is_set():
+                pass  # a full batch: more is waiting. After a smaller one the next second is soon enough
         except (OperationalError, InterfaceError) as error:
             log.warning("database is away", extra={"error": type(error).__name__})
         except Exception:
             log.exception("sealing failed")
             stop.wait(10)
+    if sealer is not None:
+        with suppress(Exception):  # what is sealed is signed before we go; else the next one signs it
+            sealer.seal(sign=True)
 
 
 def _close(worker: Worker | None) -> None:

@@ -217,10 +217,15 @@ class Sealer:
         return Checkpoint(size=tree.size, note=self.key.sign(text), edge=b"".join(tree.edge))
 
     def _recall(self) -> None:
-        """Go on from the last checkpoint and the leaves after it; give the witness file what it did not get."""
+        """Go on from the last checkpoint and the leaves after it; give the witness file what it did not get.
+
+        Refused if a key that we do not know signed it: two machines with two keys must not take turns.
+        """
         last = Checkpoint.objects.order_by("size").last()
         keys = verify_log.read_keys((self.folder / PUBLIC).read_text())
         stated = verify_log.read_note(last.note, keys) if last else None
+        if last and not stated:
+            raise Refused(_foreign(self.folder), code="foreign_seal")
         size, edge = (last.size, bytes(last.edge)) if last else (0, b"")
         tree = Tree(size, [edge[n : n + 32] for n in range(0, len(edge), 32)])
         after = LogLeaf.objects.filter(index__gte=size).order_by("index").values_list("leaf_hash", flat=True)
@@ -233,6 +238,15 @@ class Sealer:
         elif witnessed < size:
             late = Checkpoint.objects.filter(size__gt=witnessed).order_by("size").values_list("note", flat=True)
             _append(self.folder / WITNESS, "".join(f"\n{n}" for n in late if verify_log.read_note(n, keys)) + "\n")
+
+
+def _foreign(folder: Path) -> Sentence:
+    return Sentence(
+        zh=f"最近的检查点不是由 {folder} 中的密钥签名的：或在另一台机器上封存过，或被伪造。"
+        "请放入原来的 seal.key 和 seal.pub，并运行 gridloop audit verify。",
+        en=f"No key in {folder} signed the last checkpoint: another machine sealed before, or it is forged. "
+        "Put the seal.key and seal.pub used so far there, and run gridloop audit verify.",
+    )
 
 
 def read_witness(folder: Path) -> list[str]:

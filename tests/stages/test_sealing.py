@@ -170,6 +170,16 @@ def test_what_a_replaced_key_signed_can_still_be_checked(sealer: Sealer, tmp_pat
 
 
 @pytest.mark.django_db
+def test_two_machines_with_two_keys_do_not_take_turns(sealer: Sealer, tmp_path: Path) -> None:
+    happen(10)
+    sealer.seal_all()
+    happen(1, first=10)
+    with pytest.raises(Refused, match=r"seal\.pub"):
+        Sealer(tmp_path / "another", "gridloop.test").seal()
+    assert sealer.seal_all() == 1
+
+
+@pytest.mark.django_db
 def test_a_witness_file_that_cannot_be_written_is_brought_after(sealer: Sealer, tmp_path: Path) -> None:
     sealer.seal()
     happen(60)
