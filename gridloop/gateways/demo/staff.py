@@ -13,6 +13,8 @@ from gridloop.people.actions import import_people
 from gridloop.people.models import Membership, Unit
 from gridloop.people.queries import viewers_for
 from gridloop.people.viewer import SYSTEM, Viewer
+from gridloop.territory import queries as territory
+from gridloop.territory.rules.codes import Level
 
 HEADQUARTERS = (
     ("district_leader", 1),
@@ -28,6 +30,8 @@ BY_KIND = {
     "utility": ("department_handler", 2),
     "company": ("department_handler", 2),
 }
+GRID = ("grid_leader", "grid_worker")
+"""Every grid has exactly one leader and at least one worker."""
 _GIVEN = "伟芳娜敏静丽强磊洋艳勇军杰娟涛明超秀霞平刚桂英华玉兰建国志红梅春雷鹏宇"
 
 
@@ -43,6 +47,9 @@ def hire(*, since: date, at: datetime, seed: int = 7) -> dict[str, str]:
 
 def _posts(random: Random, staffed: set[str], since: date) -> Iterator[Row]:
     number = 1
+    grids: dict[str, list[str]] = {}
+    for code in territory.subtree("", level=Level.GRID).values_list("code", flat=True):
+        grids.setdefault(code[: Level.COMMUNITY.digits], []).append(code)
     for unit in Unit.objects.filter(ends_on__isnull=True).order_by("code"):
         posts: tuple[tuple[str, int], ...] = (
             HEADQUARTERS if unit.function == "command" and unit.kind != "district" else ()
@@ -51,22 +58,27 @@ def _posts(random: Random, staffed: set[str], since: date) -> Iterator[Row]:
             posts = (BY_KIND[unit.kind],)
         if unit.code in staffed:
             continue
-        for role, count in posts:
-            for place in range(1, count + 1):
-                number += 1
-                name = random.choice(sentences()["surnames"]) + "".join(random.sample(_GIVEN, random.choice((1, 2))))
-                yield Row(
-                    number,
-                    {
-                        "username": f"demo-{unit.code.lower()}-{role.replace('_', '-')}-{place}",
-                        "name": name,
-                        "role": role,
-                        "unit": unit.code,
-                        "region_code": unit.region_code,
-                        "starts_on": since.isoformat(),
-                        "synthetic": "yes",
-                    },
-                )
+        places = [(unit.region_code, role, n) for role, count in posts for n in range(1, count + 1)]
+        if unit.kind == "community":
+            places += [(grid, role, 1) for grid in grids.get(unit.region_code, ()) for role in GRID]
+        for region, role, place in places:
+            number += 1
+            name = random.choice(sentences()["surnames"]) + "".join(random.sample(_GIVEN, random.choice((1, 2))))
+            where = region.removeprefix(unit.region_code).lower()
+            yield Row(
+                number,
+                {
+                    "username": "-".join(
+                        p for p in ("demo", unit.code.lower(), where, role.replace("_", "-"), str(place)) if p
+                    ),
+                    "name": name,
+                    "role": role,
+                    "unit": unit.code,
+                    "region_code": region,
+                    "starts_on": since.isoformat(),
+                    "synthetic": "yes",
+                },
+            )
 
 
 @dataclass(slots=True)
