@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from gridloop.cli import ground
@@ -36,4 +38,20 @@ def verify() -> int:
             f"The record is whole ({unsealed} events not yet sealed).",
         )
     )
+    return 0
+
+
+@audit.command(
+    help=say(
+        "导出全部已封存的条目，每行一条，供审计方离线核验（verify_log.py --export）。",
+        "Write every sealed entry, one a line, for an auditor to check elsewhere (verify_log.py --export).",
+    )
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export(file: Path) -> int:
+    with ground.database(), file.open("wb") as out:
+        from gridloop.kernel import sealing
+
+        lines = sealing.export(out)
+    click.echo(say(f"已导出 {lines} 条：{file}", f"{lines} entries: {file}"))
     return 0
