@@ -109,7 +109,9 @@ class WorkCalendar:
         if not self.hours:
             wrong.append("no office hours: write at least one period, such as 08:00-12:00")
         minutes = [(_minute(opens), _minute(closes) or 1440) for opens, closes in self.hours]
-        wrong += [f"office hours {o}-{c}: close later than you open" for o, c in minutes if o >= c]
+        wrong += [
+            f"office hours {o:%H:%M}-{c:%H:%M}: close later than you open" for o, c in self.hours if time(0) != c <= o
+        ]
         if any(earlier[1] > later[0] for earlier, later in pairwise(minutes)):
             wrong.append("office hours overlap or are out of order: write them from morning to evening")
         if any(t.second or t.microsecond or t.tzinfo for period in self.hours for t in period):

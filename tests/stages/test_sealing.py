@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import random
 import re
@@ -13,9 +14,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import DatabaseError, connection, models, transaction
 
 from gridloop.kernel import clock, merkle, sealing, verify_log
@@ -33,7 +36,7 @@ def happen(count: int, *, first: int = 0) -> list[int]:
     return publish([Happened(subject=f"case:{n}", actor="person:4", at=AT) for n in range(first, first + count)])
 
 
-def run(sql: str, *params: object) -> list[tuple[object, ...]]:
+def run(sql: str, *params: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchall() if cursor.description else []
@@ -194,7 +197,7 @@ def test_a_witness_file_that_cannot_be_written_is_brought_after(sealer: Sealer, 
 
 def test_a_signed_note_is_read_and_one_changed_letter_is_refused() -> None:
     """Ed25519 over all the lines: nothing in a note can be changed, the signature's own letters included."""
-    key = sealing.Key("example.org/log", sealing.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+    key = sealing.Key("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
     note = key.sign(
         f"example.org/log\n0\n{'47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='}\ntime {AT.isoformat()}\nwatermark 0\n"
     )
@@ -346,7 +349,7 @@ def forge_all(folder: Path, key: sealing.Key) -> None:
         row = Checkpoint.objects.filter(size=size + 1).first()
         if row:
             lines = row.note.split("\n")
-            lines[2] = sealing.base64.b64encode(tree.root()).decode()
+            lines[2] = base64.b64encode(tree.root()).decode()
             run(
                 "UPDATE kernel_checkpoint SET note = %s, edge = %s WHERE size = %s",
                 key.sign("\n".join(lines[:5]) + "\n"), b"".join(tree.edge), tree.size,
@@ -456,7 +459,7 @@ def roll_back_and_go_on(chance: random.Random, events: list[int], folder: Path) 
 
 def forge_checkpoint(chance: random.Random, events: list[int], folder: Path) -> tuple[str, set[int]]:
     change_with_leaf(chance, events, folder)
-    other = sealing.Key("gridloop.test", sealing.Ed25519PrivateKey.generate())
+    other = sealing.Key("gridloop.test", Ed25519PrivateKey.generate())
     forge_all(folder, other)
     return "forged checkpoint", set()
 
