@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from gridloop.cli import ground
+from gridloop.cli import ground, show
 from gridloop.cli.db import KEEP
 from gridloop.cli.packs import all_packs
 from gridloop.cli.processes import command, cores
 from gridloop.cli.speaking import Command, option
-from gridloop.cli.words import say
+from gridloop.cli.words import say, told
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Mistakes, Refused
 from gridloop.kernel.language import Sentence
@@ -30,6 +30,10 @@ ADMINISTRATORS = (
     ("auditor", "审计管理员", "auditor"),
 )
 """User name, name and post of the first three accounts: one operates, one lets people in, one watches both."""
+
+
+DEMO = "demo"
+"""This file in the data folder says that everything in it is invented."""
 
 
 @click.command(
@@ -67,10 +71,13 @@ def up(demo: bool, host: str, port: int, workers: int, district: Path | None) ->
                 raise Mistakes(wrong)
             ground.migrate()
             lay_ballast(folder)
-            _first_packs(district, demo)
+            if demo:
+                _refuse_demo_beside_real_data(folder)
+            else:
+                _first_packs(district)
             codes = _first_administrators(folder)
             if demo:
-                _play_demo()
+                _play_demo(folder)
             from django.db import connections
 
             connections.close_all()
@@ -105,14 +112,12 @@ def _refuse_taken_port(host: str, port: int) -> None:
         ) from None
 
 
-def _first_packs(district: Path | None, demo: bool) -> None:
+def _first_packs(district: Path | None) -> None:
     from gridloop.standard.actions import activate_packs
     from gridloop.standard.models import PackRelease
 
     if PackRelease.objects.filter(retired_at=None).exists():
         return
-    if district is None and demo:
-        district = ground.shipped("districts") / "410104"
     activate_packs(folders=all_packs(), district=district, actor="system")
 
 
@@ -159,8 +164,43 @@ def _rows(cells: list[dict[str, str]]) -> list[Row]:
     return [Row(number, one) for number, one in enumerate(cells, 1)]
 
 
-def _play_demo() -> None:
-    raise Refused(Sentence(zh="演示尚未装入。", en="The demo is not installed."))
+def _refuse_demo_beside_real_data(folder: Path) -> None:
+    from gridloop.people.models import Person
+
+    if Person.objects.exists() and not (folder / DEMO).exists():
+        raise Refused(
+            Sentence(
+                zh=f"数据目录 {folder} 里有真实数据，演示数据不与其混放。请用 GRIDLOOP_DATA 换一个目录。",
+                en=f"The data folder {folder} holds a real deployment, and invented data never mixes with it. Choose "
+                "another folder with GRIDLOOP_DATA.",
+            ),
+            code="real_data",
+        )
+    if not (folder / DEMO).exists():
+        (folder / DEMO).write_text("begun\n")
+
+
+def _play_demo(folder: Path) -> None:
+    """The invented day, once. Killed in the middle it is played again, which adds nothing twice."""
+    from gridloop.gateways.demo.playing import play_demo
+    from gridloop.people.actions import write_codes
+
+    if (folder / DEMO).read_text() == "played\n":
+        return
+    with show.progress(say("演示：一个雨天", "Demo: a rainy day"), 100) as advance:
+        steps = show.Steps(advance)
+        summary = play_demo(
+            district=ground.shipped("districts") / "410104",
+            packs=all_packs(),
+            progress=lambda done, total: steps.at(100 * done // max(total, 1)),
+        )
+    if summary.codes:
+        staff = folder / "demo-codes.csv"
+        staff.unlink(missing_ok=True)
+        write_codes(summary.codes, staff)
+    (folder / DEMO).write_text("played\n")
+    for sentence in summary.lines():
+        click.echo(told(sentence))
 
 
 def _welcome(host: str, port: int, began: float, codes: Path | None) -> None:

@@ -14,13 +14,16 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from gridloop.discover.actions import NewReport, Receipt, check_reports, receive_reports
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.language import Sentence
+from gridloop.kernel.postgres import disk_state
 from gridloop.people.viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,18 @@ def busy() -> Refused:
         ),
         status=503,
         code="busy",
+    )
+
+
+def full() -> Refused:
+    """What a sender is told before the disk is full: what was accepted must stay safe."""
+    return Refused(
+        Sentence(
+            zh="服务器磁盘空间不足，暂不接收。请稍后用同一个键重发。",
+            en="The server is short of disk space and takes nothing in now: send it again later with the same key.",
+        ),
+        status=503,
+        code="disk_full",
     )
 
 
@@ -68,6 +83,8 @@ class Collector:
         Raises `Mistakes` for a bad report and `Refused` (503) when it could not be stored now.
         """
         check_reports([report])
+        if not disk_state(Path(settings.GRIDLOOP_DATA)).ok:
+            raise full()
         waiting = _Waiting(report, client, viewer)
         with self._wake:
             if len(self._waiting) >= WAITING_ROOM:

@@ -7,7 +7,6 @@ front: then everybody looks like loopback) and for tokens with the permission `s
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -26,12 +25,11 @@ from gridloop.discover.queries import reconciliation
 from gridloop.gateways.api.errors import problem
 from gridloop.kernel import clock, sealing
 from gridloop.kernel.models import Delivery
+from gridloop.kernel.postgres import disk_state
 from gridloop.people import access
 
 LATE = 60.0
 """Seconds after which a delivery or an unsealed event that still waits is a sign of trouble."""
-DISK_FLOOR = 512 << 20
-"""Free bytes in the data folder below which the house is not well."""
 
 
 @require_safe
@@ -74,7 +72,7 @@ def _parts(now: datetime) -> dict[str, dict[str, Any]]:
     queues = _queues(now)
     unsealed, since = sealing.waiting()
     age = _age(now, since)
-    free = _free()
+    disk = disk_state(Path(settings.GRIDLOOP_DATA))
     stuck = sum(q["stuck"] for q in queues.values())
     oldest = max((q["oldest_seconds"] for q in queues.values()), default=0.0)
     return {
@@ -82,7 +80,7 @@ def _parts(now: datetime) -> dict[str, dict[str, Any]]:
         "queues": {"well": oldest <= LATE, "oldest_seconds": oldest, "by_reaction": queues},
         "stuck": {"well": stuck == 0, "deliveries": stuck},
         "seal": {"well": age <= LATE, "unsealed": unsealed, "oldest_seconds": age},
-        "disk": {"well": free >= DISK_FLOOR, "free_bytes": free},
+        "disk": {"well": disk.ok, "free_bytes": disk.free},
         "database": {"well": True},
     }
 
@@ -101,13 +99,6 @@ def _queues(now: datetime) -> dict[str, dict[str, Any]]:
 
 def _age(now: datetime, since: datetime | None) -> float:
     return 0.0 if since is None else max(0.0, round((now - since).total_seconds(), 3))
-
-
-def _free() -> int:
-    folder = Path(settings.GRIDLOOP_DATA)
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 class _Figures(Collector):

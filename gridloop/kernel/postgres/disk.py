@@ -33,7 +33,10 @@ class DiskState:
 
 def disk_state(data: Path) -> DiskState:
     """The room left where `data` lies; the floor is 5 % of the disk, at most 512 MiB. One system call: ask freely."""
-    room = os.statvfs(data)
+    place = data
+    while not place.exists():
+        place = place.parent
+    room = os.statvfs(place)
     total = room.f_blocks * room.f_frsize
     return DiskState(
         free=room.f_bavail * room.f_frsize,
