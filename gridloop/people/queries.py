@@ -12,7 +12,7 @@ from django.db.models import F, Q, QuerySet
 from gridloop.kernel import clock
 from gridloop.kernel.errors import not_found
 from gridloop.people.models import Client, Membership, Notice, Person, Token, Unit, day_of
-from gridloop.people.roles import PERMISSIONS
+from gridloop.people.roles import PERMISSIONS, ROLES
 from gridloop.people.viewer import ANONYMOUS, Grant, Viewer, permissions_of
 
 _GRANTS = """
@@ -160,7 +160,8 @@ def people_for(viewer: Viewer) -> QuerySet[Person]:
     if viewer.kind == "anonymous":
         return Person.objects.none()
     everybody = Person.objects.order_by("username")
-    if viewer.kind == "system" or viewer.may("manage_people") or viewer.may("dispatch") or viewer.may("read_audit"):
+    whole_district = any(ROLES[g.role].sees == "all" for g in viewer.grants)
+    if viewer.kind == "system" or whole_district or viewer.may("manage_people") or viewer.may("read_audit"):
         return everybody
     units = frozenset().union(*(g.unit_ids for g in viewer.grants)) if viewer.grants else frozenset()
     return everybody.filter(Q(memberships__unit_id__in=units) | Q(id=viewer.person_id or 0)).distinct()

@@ -1,0 +1,232 @@
+"""Every address of the product, asked as every caller, against a table written by hand (`permissions.yaml`)."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from PIL import Image
+
+from gridloop.cases.models import Case
+from gridloop.cases.workflow import STEPS
+from gridloop.discover.models import Report
+from gridloop.gateways.api.cases import INNER
+from gridloop.gateways.api.service import api
+from gridloop.handle.actions import add_evidence, make_served_copies
+from gridloop.kernel import clock
+from gridloop.kernel.sealing import Sealer
+from gridloop.people import access
+from gridloop.people.actions import import_people, import_units
+from gridloop.people.models import Membership, Person
+from gridloop.people.roles import ROLES
+from gridloop.people.viewer import SYSTEM
+from gridloop.registry.actions import NewContact
+from gridloop.standard import queries as standard
+from tests.build import DAY, _rows, district
+
+TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "permissions.yaml").read_text(encoding="utf-8"))
+CALLERS: tuple[str, ...] = tuple(TABLE["callers"])
+ABSENT = {"case": "0000000000000000000", "token": "0", "evidence": "0", "colleague": "0", "contact": 0}
+"""What stands in for a thing that does not exist."""
+
+
+@dataclass(slots=True)
+class World:
+    """The small district with one case, and a token for every caller."""
+
+    headers: dict[str, dict[str, str]]
+    things: dict[str, Any]
+    case_id: int
+
+
+def _picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), "green").save(out, "JPEG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def world(db: None) -> Iterator[World]:
+    with clock.frozen(DAY):
+        town = district()
+        names = ("code", "name", "kind", "function", "region_code", "parent")
+        import_units(
+            rows=_rows(names, [("JD2", "另一街道", "street", "street_office", "410104002", "QZX")]),
+            viewer=SYSTEM,
+            at=DAY,
+        )
+        names = ("username", "name", "role", "unit", "region_code")
+        import_people(
+            rows=_rows(names, [("street2", "乙街道", "subdistrict_operator", "JD2", "410104002")]),
+            viewer=SYSTEM,
+            at=DAY,
+        )
+        case = town.case(contact=NewContact("某某", "13800000000"))
+        Case.objects.filter(id=case.pk).update(state="handling", unit_id=town.units["HW"], person_id=None)
+        evidence = add_evidence(case_id=case.pk, stage="before", content=_picture(), viewer=town["clean1"], at=DAY)
+        make_served_copies([evidence.pk])
+        Sealer(settings.GRIDLOOP_DATA).seal()
+        access.register_client(code="reader", name="Reader", permissions=["read_cases"], viewer=SYSTEM, at=DAY)
+        colleague = town.people["clean2"]
+        own_token, _ = access.issue_token(viewer=town["clean2"], person=Person.objects.get(id=colleague), at=DAY)
+        things = {
+            "case": case.number,
+            "contact": Report.objects.get(case_id=case.pk).contact_id,
+            "evidence": evidence.pk,
+            "colleague": colleague,
+            "post": Membership.objects.get(person_id=colleague).pk,
+            "token": own_token.pk,
+            "indicator": next(iter(standard.current().indicators)),
+        }
+        yield World({name: _token(name, who, town) for name, who in TABLE["callers"].items()}, things, case.pk)
+
+
+def _token(name: str, who: Any, town: Any) -> dict[str, str]:
+    if isinstance(who, list):
+        client = access.register_client(code=name.replace("_", "-"), name=name, permissions=who, viewer=SYSTEM, at=DAY)
+        text = access.issue_token(viewer=SYSTEM, client=client, at=DAY)[1]
+    else:
+        person = Person.objects.get(username=who)
+        own = access.viewer_for(person, DAY)
+        text = access.issue_token(viewer=own, person=person, at=DAY)[1]
+    return {"Authorization": f"Bearer {text}"}
+
+
+def _named(names: list[str]) -> set[str]:
+    return {one for name in names for one in TABLE["groups"].get(name, [name])}
+
+
+def _expected(entry: dict[str, Any], otherwise: str) -> dict[str, str]:
+    expected = dict.fromkeys(CALLERS, otherwise)
+    for outcome in ("denied", "hidden", "allowed"):
+        for name in _named(entry.get(outcome, [])):
+            assert name in expected, f"no caller {name}"
+            expected[name] = outcome
+    return expected
+
+
+def _filled(value: Any, things: dict[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {k: _filled(v, things) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, things) for v in value]
+    return things.get(value, value) if isinstance(value, str) else value
+
+
+def _ask(address: str, entry: dict[str, Any], headers: dict[str, str], things: dict[str, Any]) -> Any:
+    method, path = address.split(" ")
+    for name, thing in entry.get("path", {}).items():
+        path = path.replace("{" + name + "}", str(things.get(thing, thing)))
+    if "query" in entry:
+        path += "?" + "&".join(f"{k}={things.get(v, v)}" for k, v in (p.split("=") for p in entry["query"].split("&")))
+    body = _picture() if entry.get("picture") else json.dumps(_filled(entry["send"], things)) if "send" in entry else ""
+    kind = "image/jpeg" if entry.get("picture") else "application/json"
+    # From another machine: nothing may be let in because it comes from this one.
+    with transaction.atomic():
+        answer = Client(REMOTE_ADDR="203.0.113.9").generic(method, path, body, content_type=kind, headers=headers)
+        transaction.set_rollback(True)
+    access.forget_cached()
+    return answer
+
+
+def _outcome(entry: dict[str, Any], answer: Any) -> str:
+    if answer.status_code == 401 and entry.get("refused") == 401:
+        return "allowed"
+    assert answer.status_code < 500, answer.content.decode()
+    return {401: "401", 403: "denied", 404: "hidden"}.get(answer.status_code, "allowed")
+
+
+def _addresses() -> set[str]:
+    """Every method of every URL pattern of the product."""
+    found = set()
+    operations = {}
+    for prefix, router in api._routers:
+        for path, view in router.path_operations.items():
+            operations[f"/api/v1{prefix}{path}"] = {m for o in view.operations for m in o.methods}
+
+    def walk(patterns: Any, prefix: str) -> None:
+        for pattern in patterns:
+            path = prefix + _plain(str(pattern.pattern))
+            if isinstance(pattern, URLResolver):
+                walk(pattern.url_patterns, path)
+            elif isinstance(pattern, URLPattern) and path not in ("/api/v1/",):
+                found.update(f"{method} {path}" for method in operations.get(path, {"GET"}))
+
+    walk(get_resolver().url_patterns, "/")
+    return found
+
+
+def _plain(pattern: str) -> str:
+    import re
+
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", pattern)
+
+
+def test_every_address_is_in_the_table_and_the_table_has_no_other() -> None:
+    assert _addresses() == set(TABLE["routes"])
+
+
+def test_every_role_and_every_verb_is_in_the_table() -> None:
+    assert set(ROLES) <= set(CALLERS)
+    verbs = {f"{s.verb}/{s.outcome}".rstrip("/") for s in STEPS if s.verb not in INNER}
+    assert verbs == set(TABLE["verbs"])
+
+
+def test_every_address_answers_every_caller_as_the_table_says(world: World) -> None:
+    wrong = []
+    for address, entry in TABLE["routes"].items():
+        expected = _expected(entry, entry["else"])
+        for caller in CALLERS:
+            found = _outcome(entry, _ask(address, entry, world.headers[caller], world.things))
+            if found != expected[caller]:
+                wrong.append(f"{address} as {caller}: {found}, the table says {expected[caller]}")
+        stranger = _outcome(entry, _ask(address, entry, {}, world.things))
+        wanted = entry["else"] if entry.get("public") else "401"
+        if stranger != wanted:
+            wrong.append(f"{address} as anonymous: {stranger}, the table says {wanted}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_not_yours_looks_like_what_does_not_exist(world: World) -> None:
+    for address, entry in TABLE["routes"].items():
+        hidden = [c for c, o in _expected(entry, entry["else"]).items() if o == "hidden" and "path" in entry]
+        for caller in hidden:
+            his = _ask(address, entry, world.headers[caller], world.things)
+            none = _ask(address, entry, world.headers[caller], world.things | ABSENT)
+            assert (his.status_code, his.content, his.headers) == (none.status_code, none.content, none.headers), (
+                address
+            )
+
+
+def test_every_verb_is_open_to_the_posts_that_the_table_names_and_to_no_other(world: World) -> None:
+    seeing = _named(["see_the_case"])
+    wrong = []
+    for name, entry in TABLE["verbs"].items():
+        verb, _, outcome = name.partition("/")
+        Case.objects.filter(id=world.case_id).update(state=entry["in"])
+        expected = _expected(entry, "denied")
+        route = {
+            "path": {"number": "case", "verb": verb},
+            "send": {"version": 1, "outcome": outcome, "reason": "测试理由"},
+        }
+        version = Case.objects.get(id=world.case_id).version
+        route["send"]["version"] = version
+        for caller in CALLERS:
+            wanted = expected[caller] if caller in seeing else "hidden"
+            answer = _ask("POST /api/v1/cases/{number}/verbs/{verb}", route, world.headers[caller], world.things)
+            found = _outcome(route, answer)
+            if found == "allowed" and answer.status_code == 409:
+                assert answer.json()["code"] not in ("illegal_move", "conflict"), (name, answer.json())
+            if found != wanted:
+                wrong.append(f"{name} as {caller}: {found} ({answer.json().get('code')}), the table says {wanted}")
+    assert not wrong, "\n".join(wrong)
