@@ -40,6 +40,8 @@ def check(folders: Sequence[Path]) -> int:
         found += result.mistakes
         said = say(f"{len(result.mistakes)} 个错误", f"{len(result.mistakes)} mistakes") if result.mistakes else "ok"
         click.echo(f"{folder.name}: {said}, {result.scenarios} " + say("个场景", "scenarios"))
+        if result.coverage:
+            click.echo(f"  {result.exercised()}")
     if found:
         show.mistakes(found)
         return 3
