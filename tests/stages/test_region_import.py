@@ -424,3 +424,22 @@ def test_a_retired_code_is_not_taken_back_by_an_import(load: Load) -> None:
     actions.retire_regions(codes=[GRIDS[0]], on=date(2020, 1, 1), actor="system", at=clock.now())
     result = load(tree())
     assert "ended on 2020-01-01" in " ".join(m.wrong.en for m in result.mistakes)
+
+
+def test_a_region_cannot_end_before_those_below_it(load: Load) -> None:
+    load(tree())
+    ending = "代码,停用日期\n410104002002,2027-01-01\n"
+    result = load(ending, "end.csv")
+    assert [m.wrong.en for m in result.mistakes] == [
+        f"“{COMMUNITY}” ends, but 2 below it do not, such as “{GRIDS[0]}”"
+    ]
+    assert load(ending + "".join(f"{grid},2027-01-01\n" for grid in GRIDS), "end.csv").counts.edited == 3
+
+
+def test_the_sample_file_of_the_guide_can_be_imported() -> None:
+    sample = Path(__file__).parents[2] / "docs" / "examples" / "map" / "sample.csv"
+    result = actions.import_regions(file=sample, datum="wgs84", actor="system", at=clock.now())
+    assert [str(m) for m in result.mistakes] == []
+    assert result.counts == actions.Counts(created=7)
+    assert queries.locate([113.601, 113.615], [34.705, 34.705]).tolist() == ["990001001001B001", "990001001002B001"]
+    assert not Region.objects.filter(synthetic=False).exists()

@@ -44,6 +44,7 @@ def check_against_map(
     tell = progress or (lambda what, done, total: None)
     mine = {r.code: r for r in read}
     mistakes = [m for region in read for m in _own(region, mine, stored)]
+    mistakes += _left_behind(read, mine, stored)
     mistakes += _synthetic(read, stored)
     shapes = {c: s.shape for c, s in stored.items() if s.ends_on is None and s.shape is not None and c not in mine}
     shapes |= {r.code: r.shape for r in read if r.shape is not None and not r.attributes.get("ends_on")}
@@ -104,6 +105,30 @@ def _own(region: ReadRegion, mine: Mapping[str, ReadRegion], stored: Mapping[str
                 Sentence(zh="写已有区域的代码", en="write the code of an existing region"),
             )
         )
+    return found
+
+
+def _left_behind(
+    read: Sequence[ReadRegion], mine: Mapping[str, ReadRegion], stored: Mapping[str, StoredRegion]
+) -> list[Mistake]:
+    """Regions that end while some below them go on."""
+    below: dict[str, list[str]] = defaultdict(list)
+    for code in sorted({*mine, *(c for c, s in stored.items() if s.ends_on is None)}):
+        if code not in mine or not mine[code].attributes.get("ends_on"):
+            below[above(code)].append(code)
+    found = []
+    for region in read:
+        if region.attributes.get("ends_on") and (left := below[region.code]):
+            found.append(
+                Mistake(
+                    f"{region.place}, ends_on",
+                    Sentence(
+                        zh=f"“{region.code}”停用，但下级“{left[0]}”等 {len(left)} 个仍在用",
+                        en=f"“{region.code}” ends, but {len(left)} below it do not, such as “{left[0]}”",
+                    ),
+                    Sentence(zh="在文件中也写明它们的停用日期", en="end them in the same file"),
+                )
+            )
     return found
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import math
+import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,24 @@ class Drawing:
     regions: list[DrawnRegion]
     unit_cells: list[DrawnRegion]
     roads: list[Road]
+
+
+class Dice:
+    """Chance that falls the same on every machine and with every version: only `Random.random` promises that."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - a map, not a secret
+
+    def between(self, low: float, high: float) -> float:
+        return low + (high - low) * self._random.random()
+
+    def whole(self, low: int, high: int) -> int:
+        """A whole number, both ends included."""
+        return low + int((high - low + 1) * self._random.random())
+
+    def shuffled(self, count: int) -> list[int]:
+        """The numbers below `count` in some order."""
+        return [i for _, i in sorted((self._random.random(), i) for i in range(count))]
 
 
 def read_names(path: Path) -> list[NamedRegion]:
@@ -176,7 +195,7 @@ def _turned(vector: Point, angle: float) -> Point:
 class _Draughtsman:
     def __init__(self, names: Sequence[NamedRegion], plan: Plan) -> None:
         self.plan = plan
-        self.random = np.random.default_rng(plan.seed)
+        self.random = Dice(plan.seed)
         self.named = {n.code: n for n in names}
         self.below: dict[str, list[str]] = defaultdict(list)
         for name in names:
@@ -191,15 +210,15 @@ class _Draughtsman:
         communities: dict[str, Ring] = {}
         for street, ring in self._streets(self.plan.streets, outline):
             codes = self.below[street]
-            weights = [self.random.uniform(1.6, 2.8) if community_kind(c) == "village" else 1.0 for c in codes]
-            parts = self._divide(ring, [w * self.random.uniform(0.75, 1.35) for w in weights], Level.COMMUNITY)
+            weights = [self.random.between(1.6, 2.8) if community_kind(c) == "village" else 1.0 for c in codes]
+            parts = self._divide(ring, [w * self.random.between(0.75, 1.35) for w in weights], Level.COMMUNITY)
             communities |= dict(zip(codes, parts, strict=True))
         micro_grids: dict[str, Ring] = {}
         names: dict[str, str] = {}
         for community, ring in communities.items():
             for code, name, part in self._grids(community, ring):
                 names[code] = name
-                many = int(self.random.integers(_MICRO_GRIDS[0], _MICRO_GRIDS[1] + 1))
+                many = self.random.whole(*_MICRO_GRIDS)
                 small = _in_reading_order(self._divide(part, [1.0] * many, Level.MICRO_GRID))
                 for number, micro in enumerate(small, 1):
                     micro_grids[f"{code}{number:03d}"] = micro
@@ -221,7 +240,7 @@ class _Draughtsman:
         rest, parts = ring, list(node[way])
         for i, part in enumerate(parts[:-1]):
             left = sum(_weight(p) for p in parts[i:])
-            normal = _turned((1.0, 0.0) if way == "columns" else (0.0, -1.0), self.random.uniform(-0.05, 0.05))
+            normal = _turned((1.0, 0.0) if way == "columns" else (0.0, -1.0), self.random.between(-0.05, 0.05))
             piece, rest, ends = _cut_by_share(rest, normal, _weight(part) / left)
             self.cuts.append((Level.STREET, ends))
             yield from self._streets(part, piece)
@@ -233,7 +252,7 @@ class _Draughtsman:
             return [ring]
         half = len(weights) // 2
         share = sum(weights[:half]) / sum(weights)
-        normal = _turned(_long_way(ring), self.random.uniform(-0.06, 0.06))
+        normal = _turned(_long_way(ring), self.random.between(-0.06, 0.06))
         low, high, ends = _cut_by_share(ring, normal, share)
         if rank is Level.COMMUNITY:
             self.cuts.append((rank, ends))
@@ -241,9 +260,9 @@ class _Draughtsman:
 
     def _grids(self, community: str, ring: Ring) -> Iterator[tuple[str, str, Ring]]:
         village = community_kind(community) == "village"
-        many = int(self.random.integers(2, 5) if village else self.random.integers(3, 7))
+        many = self.random.whole(2, 4) if village else self.random.whole(3, 6)
         rings = _in_reading_order(
-            self._divide(ring, [self.random.uniform(0.85, 1.15) for _ in range(many)], Level.GRID)
+            self._divide(ring, [self.random.between(0.85, 1.15) for _ in range(many)], Level.GRID)
         )
         name = self.named[community].name
         special = self.plan.exclusive_grids.get(community)

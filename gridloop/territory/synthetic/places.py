@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import shapely
 import yaml
 
 from gridloop.territory.rules.codes import GridType, Level, grid_type, level_of, parent_of
 from gridloop.territory.rules.places import NamedPlace
-from gridloop.territory.synthetic.drawing import Drawing, DrawnRegion, Road
+from gridloop.territory.synthetic.drawing import Dice, Drawing, DrawnRegion, Road
 
 _TOUCH = 2e-5
 """Degrees within which a road's end lies on another road: two metres."""
@@ -47,7 +46,7 @@ def read_words(path: Path) -> Words:
 
 def draw_places(drawing: Drawing, words: Words) -> list[NamedPlace]:
     """The gazetteer of a drawn district. Same drawing and words, same places; every name is there once."""
-    random = np.random.default_rng(words.seed)
+    random = Dice(words.seed)
     roads = _named_roads(drawing.roads, words, random)
     found: dict[str, NamedPlace] = {}
     for place in (
@@ -86,11 +85,11 @@ def _way(road: Road) -> str:
     return "rows" if abs(x1 - x0) * math.cos(math.radians(y0)) >= abs(y1 - y0) else "columns"
 
 
-def _named_roads(roads: Sequence[Road], words: Words, random: np.random.Generator) -> list[tuple[str, Road]]:
+def _named_roads(roads: Sequence[Road], words: Words, random: Dice) -> list[tuple[str, Road]]:
     """Names by rank and way: the longest street border gets the first main road; invented names when real ones end."""
     used = {n for lists in (words.main_roads, words.roads) for names in lists.values() for n in names}
     first = [f"{a}{b}路" for a, b in product(words.road_first, words.road_second)]
-    invented = iter([first[i] for i in random.permutation(len(first)) if first[i] not in used])
+    invented = iter([first[i] for i in random.shuffled(len(first)) if first[i] not in used])
     real = {
         (rank, way): iter(names)
         for rank, lists in ((Level.STREET, words.main_roads), (Level.COMMUNITY, words.roads))
@@ -128,10 +127,10 @@ def _crossings(roads: Sequence[tuple[str, Road]]) -> Iterator[NamedPlace]:
                 yield NamedPlace(f"{name}与{other}交叉口", aliases, "crossing", round(x, 6), round(y, 6))
 
 
-def _compounds(regions: Sequence[DrawnRegion], words: Words, random: np.random.Generator) -> Iterator[NamedPlace]:
+def _compounds(regions: Sequence[DrawnRegion], words: Words, random: Dice) -> Iterator[NamedPlace]:
     """One residential compound in each basic grid, in one of its micro-grids."""
     names = [f"{a}{b}" for a, b in product(words.compound_first, words.compound_second)]
-    order = iter(random.permutation(len(names)).tolist())
+    order = iter(random.shuffled(len(names)))
     micro: dict[str, list[DrawnRegion]] = {}
     for region in regions:
         if level_of(region.code) is Level.MICRO_GRID:
@@ -139,12 +138,12 @@ def _compounds(regions: Sequence[DrawnRegion], words: Words, random: np.random.G
     for grid, parts in micro.items():
         if grid_type(grid) is GridType.BASIC:
             name = names[next(order)]
-            part = parts[int(random.integers(len(parts)))]
+            part = parts[random.whole(0, len(parts) - 1)]
             alias = () if name.endswith("小区") else (f"{name}小区",)
             yield NamedPlace(name, alias, "compound", *_point(part.shape))
 
 
-def _pois(regions: Sequence[DrawnRegion], words: Words, random: np.random.Generator) -> Iterator[NamedPlace]:
+def _pois(regions: Sequence[DrawnRegion], words: Words, random: Dice) -> Iterator[NamedPlace]:
     """Two or three everyday places in each community, called after it; and the exclusive grids' names."""
     by_community: dict[str, list[DrawnRegion]] = {}
     for region in regions:
@@ -155,14 +154,14 @@ def _pois(regions: Sequence[DrawnRegion], words: Words, random: np.random.Genera
             yield NamedPlace(region.name.removesuffix("专属网格"), (region.name,), "poi", *_point(region.shape))
         if level_of(region.code) is Level.COMMUNITY:
             stem = region.name.removesuffix("社区").removesuffix("村")
-            kinds = random.permutation(len(words.poi))[: int(random.integers(2, 4))]
-            parts = random.permutation(len(by_community[region.code]))
-            for kind, part in zip(kinds.tolist(), parts.tolist(), strict=False):
+            kinds = random.shuffled(len(words.poi))[: random.whole(2, 3)]
+            parts = random.shuffled(len(by_community[region.code]))
+            for kind, part in zip(kinds, parts, strict=False):
                 where = by_community[region.code][part]
                 yield NamedPlace(f"{stem}{words.poi[kind]}", (), "poi", *_point(where.shape))
 
 
-def _landmarks(regions: Sequence[DrawnRegion], words: Words, random: np.random.Generator) -> Iterator[NamedPlace]:
+def _landmarks(regions: Sequence[DrawnRegion], words: Words, random: Dice) -> Iterator[NamedPlace]:
     grids = [r for r in regions if level_of(r.code) is Level.GRID]
-    for name, at in zip(words.landmarks, random.permutation(len(grids)).tolist(), strict=False):
+    for name, at in zip(words.landmarks, random.shuffled(len(grids)), strict=False):
         yield NamedPlace(name, (), "landmark", *_point(grids[at].shape))
