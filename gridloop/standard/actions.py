@@ -19,8 +19,9 @@ from gridloop.standard.events import PacksActivated
 from gridloop.standard.models import PackRelease
 from gridloop.standard.rules import CheckResult, load_district, load_pack, run_tests
 from gridloop.standard.rules import format as fmt
+from gridloop.standard.rules.reading import LARGEST_TABLE
 
-_READ = ("*.yaml", "*.csv", "*.md", "forms/*", "tables/*", "tests/*")
+_OF_DISTRICT = ("district.yaml", "units.csv")
 _LARGEST_FOLDER = 200
 _LOCK = 0x5041434B  # "PACK"
 
@@ -34,8 +35,12 @@ class Activation:
     retired: tuple[str, ...]
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    """The files of a pack or district folder. Raises `Mistakes` where the folder is not there or has no end."""
+def files_of(folder: Path, *names: str) -> dict[str, bytes]:
+    """The files of a folder and of the folders in it, or only those `names` that are there.
+
+    Of a file that is too large only so much is read as shows it. Raises `Mistakes` for a folder that is not there or
+    holds more than any pack does.
+    """
     if not folder.is_dir():
         raise Mistakes(
             [
@@ -46,7 +51,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
                 )
             ]
         )
-    found = sorted({p for pattern in _READ for p in folder.glob(pattern) if p.is_file() and not p.name.startswith(".")})
+    found = sorted(p for p in (*folder.glob("*"), *folder.glob("*/*")) if p.is_file() and not p.name.startswith("."))
+    if names:
+        found = [folder / name for name in names if (folder / name).is_file()]
     if len(found) > _LARGEST_FOLDER:
         raise Mistakes(
             [
@@ -57,7 +64,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
                 )
             ]
         )
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
+    files = {}
+    for path in found:
+        with path.open("rb") as file:
+            files[path.relative_to(folder).as_posix()] = file.read(LARGEST_TABLE + 1)
+    return files
 
 
 def check_packs(folder: Path | str) -> CheckResult:
@@ -78,7 +89,7 @@ def check_district(folder: Path | str, packs: Iterable[Path | str]) -> fmt.Distr
     """The district's own values, checked against these packs. Raises `Mistakes`."""
     loaded = {Path(p).name: load_pack(files_of(Path(p)), Path(p).name)[0] for p in packs}
     folder = Path(folder)
-    return load_district(files_of(folder), folder.name, loaded)
+    return load_district(files_of(folder, *_OF_DISTRICT), folder.name, loaded)
 
 
 def activate_packs(*, folders: Sequence[Path | str], district: Path | str | None = None, actor: str) -> Activation:
@@ -97,7 +108,7 @@ def activate_packs(*, folders: Sequence[Path | str], district: Path | str | None
     own: fmt.District | None = None
     if district is not None and not mistakes:
         try:
-            own = load_district(files_of(Path(district)), Path(district).name, packs)
+            own = load_district(files_of(Path(district), *_OF_DISTRICT), Path(district).name, packs)
         except Mistakes as found:
             mistakes += found.mistakes
     if mistakes:

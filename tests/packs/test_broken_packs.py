@@ -160,6 +160,7 @@ def test_the_unbroken_pack_holds_and_its_tests_exercise_all_of_it() -> None:
     assert result.mistakes == ()
     assert result.coverage["conditions"] == (3, 3)
     assert all(done == all_ for done, all_ in result.coverage.values())
+    assert "routes 3/3" in result.exercised().en
 
 
 def test_all_mistakes_of_all_files_come_at_once() -> None:

@@ -9,7 +9,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridloop.standard.rules.reading import DEEPEST, LARGEST_YAML, Finder, did_you_mean, read_table, read_yaml
+from gridloop.standard.rules.reading import (
+    DEEPEST,
+    LARGEST_YAML,
+    Finder,
+    did_you_mean,
+    read_json,
+    read_table,
+    read_yaml,
+)
 
 WORDS = st.text(alphabet="abcwxz_é中文 ", min_size=1, max_size=8).map(str.strip).filter(bool)
 VALUES = st.recursive(
@@ -105,3 +113,23 @@ def test_a_table_in_gbk_is_refused_with_its_line() -> None:
 def test_an_unknown_word_is_answered_with_its_neighbour_or_with_the_choice() -> None:
     assert did_you_mean("sanitaton", ["sanitation", "water"]).en == "did you mean “sanitation”?"
     assert did_you_mean("zzz", ["b", "a"]).en == "write one of: a, b"
+
+
+@pytest.mark.parametrize("text", ['a: "x\\0y"', 'a: "\\ud800"', "a: x\0y"])
+def test_what_a_database_cannot_store_is_refused(text: str) -> None:
+    finder = Finder()
+    read_yaml("f.yaml", text.encode(), finder)
+    assert finder.mistakes
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": "\\u0000"}', '{"a": "\\ud800"}', '{"a": NaN}', '{"a": 1, "a": 2}', "9" * 5000, "[" * 9000]
+)
+def test_json_that_cannot_be_kept_is_refused(text: str) -> None:
+    finder = Finder()
+    read_json("f.json", text.encode(), finder)
+    assert finder.mistakes
+
+
+def test_a_number_too_long_to_count_is_text() -> None:
+    assert _read("a: " + "9" * 5000) == ({"a": "9" * 5000}, [])

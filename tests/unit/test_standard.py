@@ -16,7 +16,7 @@ from gridloop.kernel.errors import Refused
 from gridloop.kernel.worktime import Clock, Limit
 from gridloop.standard.rules import STAGES, Standard, build, load_district, load_pack
 from gridloop.standard.rules import format as fmt
-from gridloop.standard.rules.standard import Indicator, Sentence
+from gridloop.standard.rules.standard import Indicator, Rate, Scheme, Sentence, Term
 from tests.packs.small import DISTRICT, files
 
 
@@ -143,3 +143,22 @@ def test_packs_may_count_exactly_the_facts_that_the_evaluation_knows() -> None:
 
 def test_a_pack_survives_being_stored(pack: fmt.Pack) -> None:
     assert fmt.Pack.model_validate(pack.model_dump(mode="json")) == pack
+
+
+def _scheme() -> Scheme:
+    terms = (Term("good", Decimal(60), False), Term("bad", Decimal(40), True))
+    return Scheme("s", Sentence(zh="方案", en="Scheme"), terms, "ours")
+
+
+def _rate(count: int, out_of: int) -> Rate:
+    return _indicator({"closed": True}, {"filed": True}).of(count, out_of)
+
+
+def test_a_score_weighs_what_is_good_and_the_absence_of_what_is_bad() -> None:
+    assert _scheme().score({"good": _rate(1, 2), "bad": _rate(1, 4)}) == Decimal("60.0")
+    assert _scheme().score({"good": _rate(3, 3), "bad": _rate(0, 3)}) == 100
+
+
+def test_a_term_without_tasks_leaves_its_weight_to_the_others() -> None:
+    assert _scheme().score({"good": _rate(1, 2), "bad": _rate(0, 0)}) == 50
+    assert _scheme().score({"good": _rate(0, 0), "bad": _rate(0, 0)}) is None

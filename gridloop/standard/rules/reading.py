@@ -25,8 +25,8 @@ LARGEST_TABLE = 8_000_000
 DEEPEST = 20
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?[0-9]+\.[0-9]+")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}")
 _LEADING_ZERO = re.compile(r"0[0-9]+")
 _NORWAY = {"yes", "no", "on", "off", "y", "n"}
 _TAG = "tag:yaml.org,2002:"
@@ -85,7 +85,7 @@ def text_of(file: str, content: bytes, largest: int, finder: Finder) -> str | No
         )
         return None
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         finder.found(
@@ -99,6 +99,10 @@ def text_of(file: str, content: bytes, largest: int, finder: Finder) -> str | No
             ),
         )
         return None
+    if "\0" in text:
+        finder.found(file, text[: text.index("\0")].count("\n") + 1, "", *_UNSTORABLE)
+        return None
+    return text
 
 
 def read_yaml(file: str, content: bytes, finder: Finder) -> tuple[Any, Lines]:
@@ -226,6 +230,9 @@ def _value(node: yaml.Node, path: Path, file: str, lines: Lines, finder: Finder)
 
 def _scalar(node: yaml.ScalarNode, path: Path, file: str, finder: Finder) -> Any:
     text = node.value
+    if not _storable(text):
+        finder.found(file, node.start_mark.line + 1, path_text(path), *_UNSTORABLE)
+        return ""
     if node.style:  # quoted or block: text, whatever it looks like
         return text
     if text in ("true", "false"):
@@ -283,20 +290,38 @@ def read_json(file: str, content: bytes, finder: Finder) -> Any:
             value[key] = item
         return value
 
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
     try:
-        return json.loads(text, object_pairs_hook=once)
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        problem = getattr(error, "msg", None) or str(error)
         finder.found(
             file,
             getattr(error, "lineno", 1),
             "",
-            Sentence(
-                zh=f"不是有效的 JSON：{getattr(error, 'msg', '嵌套太深')}",
-                en=f"this is not valid JSON: {getattr(error, 'msg', 'nested too deep')}",
-            ),
+            Sentence(zh=f"不是有效的 JSON：{problem}", en=f"this is not valid JSON: {problem}"),
             Sentence(zh="检查逗号、引号和括号", en="check commas, quotes and brackets"),
         )
         return None
+    if not _storable(json.dumps(value, ensure_ascii=False).replace("\\u0000", "\0")):
+        finder.found(file, None, "", *_UNSTORABLE)
+        return None
+    return value
+
+
+_UNSTORABLE = (
+    Sentence(
+        zh="含有不能保存的字符（空字符或半个字符）", en="it has a character that cannot be stored (NUL or half a pair)"
+    ),
+    Sentence(zh="删去这个字符", en="remove the character"),
+)
+
+
+def _storable(text: str) -> bool:
+    """Whether the database can keep the text: no NUL and no lone surrogate, which escapes can smuggle in."""
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 def read_table(

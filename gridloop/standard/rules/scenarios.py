@@ -31,6 +31,14 @@ class CheckResult:
     def ok(self) -> bool:
         return not self.mistakes
 
+    def exercised(self) -> Sentence:
+        """What the pack's own tests touched, in one line: ``routes 31/32, conditions 520/520 …``."""
+        named = [(_KINDS[what], f"{done}/{all_}") for what, (done, all_) in self.coverage.items() if all_]
+        return Sentence(
+            zh="，".join(f"{kind.zh} {share}" for kind, share in named),
+            en=", ".join(f"{kind.en} {share}" for kind, share in named),
+        )
+
 
 def run_tests(pack: fmt.Pack, tests: Mapping[str, fmt.TestsFile], root: str) -> CheckResult:
     """Runs every scenario against the pack alone (no district) and adds up what was exercised."""
@@ -323,6 +331,21 @@ class _Run:
         return counts
 
 
+_KINDS = {
+    "case types": Sentence(zh="案件类型", en="case types"),
+    "conditions": Sentence(zh="立案条件", en="conditions"),
+    "routes": Sentence(zh="路由", en="routes"),
+    "stage limits": Sentence(zh="阶段时限", en="stage limits"),
+    "filing rules": Sentence(zh="立案规则", en="filing rules"),
+    "duplicate rules": Sentence(zh="重复规则", en="duplicate rules"),
+    "urgent types": Sentence(zh="紧急类型", en="urgent types"),
+    "evidence rules": Sentence(zh="证据规则", en="evidence rules"),
+    "self handling": Sentence(zh="自行处置", en="self handling"),
+    "forms": Sentence(zh="表单", en="forms"),
+    "answers": Sentence(zh="答案", en="answers"),
+    "indicators": Sentence(zh="指标", en="indicators"),
+    "aliases": Sentence(zh="别名", en="aliases"),
+}
 _WHERE = {
     "case types": Sentence(zh="案件类型", en="case type"),
     "conditions": Sentence(zh="立案条件的期限", en="deadline of a filing condition"),

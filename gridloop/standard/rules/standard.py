@@ -234,6 +234,19 @@ class Scheme:
     terms: tuple[Term, ...]
     provenance: str
 
+    def score(self, rates: Mapping[str, Rate]) -> Decimal | None:
+        """The score of one unit or area, by the rates of its indicators; None where none of them had tasks.
+
+        A term without tasks is left out and the others share its weight: nobody gains or loses by what was not asked
+        of them (Gridloop design). Not rounded.
+        """
+        parts = [(t, value) for t in self.terms if (value := rates[t.indicator].value) is not None]
+        weights = sum((t.weight for t, _ in parts), Decimal(0))
+        if not weights:
+            return None
+        earned = sum((t.weight * (1 - value if t.inverted else value) for t, value in parts), Decimal(0))
+        return 100 * earned / weights
+
 
 @dataclass(frozen=True, slots=True)
 class StageLimit:
