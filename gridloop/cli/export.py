@@ -64,6 +64,32 @@ def cases(file: Path, region: str, state: str, with_text: bool) -> None:
     show.summary(say(f"已写入 {file}", f"Written to {file}"), {say("案件", "cases"): written})
 
 
+@export.command("map", help=say("导出区划与网格边界到新文件（.geojson）。", "Write the map to a new .geojson file."))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@option("--region", default="", zh="只导出此代码及以下。", en="Only at and below this region code.")
+@option(
+    "--level",
+    type=click.Choice(("district", "street", "community", "grid", "micro_grid", "unit_cell")),
+    zh="只导出此层级。",
+    en="Only this level.",
+)
+@option(
+    "--datum",
+    type=click.Choice(("wgs84", "cgcs2000", "gcj02", "bd09")),
+    default="wgs84",
+    zh="坐标系。",
+    en="The datum.",
+)
+def map_(file: Path, region: str, level: str | None, datum: str) -> None:
+    if file.exists():
+        raise click.UsageError(say(f"{file} 已存在。", f"{file} exists already."))
+    with ground.database():
+        from gridloop.territory.queries import export_geojson
+
+        written = export_geojson(file, region, level=level, datum=datum)
+    show.summary(say(f"已写入 {file}", f"Written to {file}"), {say("区域", "regions"): written})
+
+
 def _cell(case: Any, column: str, zone: ZoneInfo) -> Any:
     if column == "unit":
         return case.unit.code if case.unit else ""

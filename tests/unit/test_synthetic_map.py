@@ -73,6 +73,7 @@ def test_official_names_and_codes_are_all_there_once(drawing: Drawing) -> None:
     assert names["410104002002"] == "平等街社区"
     assert names["410104006004"] == "铁路新村社区"
     assert len(names) == len(drawing.regions)
+    assert [r.code for r in drawing.regions if len(r.code) <= 9 and not r.name_en] == []
 
 
 def test_two_streets_are_counted_here_and_run_by_others() -> None:

@@ -50,6 +50,7 @@ class NamedRegion:
 
     code: str
     name: str
+    name_en: str = ""
     official_name: str = ""
     stat_parent: str = ""
     managed_by: str = ""
@@ -293,6 +294,7 @@ class _Draughtsman:
                     name=named.name if named else names[code],
                     shape=drawn[code],
                     official_name=named.official_name if named else "",
+                    name_en=named.name_en if named else "",
                     stat_parent=named.stat_parent if named else "",
                     managed_by=named.managed_by if named else "",
                 )
