@@ -59,7 +59,7 @@ PEOPLE = [
     ("law1", "甲执法", "department_handler", "ZF", ""),
     ("inspect", "甲督查", "inspector", "QZX", ""),
     ("audit", "甲审计", "auditor", "QZX", ""),
-    ("admin", "甲系统", "system_admin", "QZX", ""),
+    ("system", "甲系统", "system_admin", "QZX", ""),
     ("secure", "甲安全", "security_admin", "QZX", ""),
 ]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
+
+from tests.deployment import Deployment
 
 MIGRATED = {"django_migrations", "django_content_type", "auth_permission"}
 """Tables that the migrations fill."""
@@ -70,3 +75,17 @@ def _fresh_map() -> None:
 
     queries.forget_map()
     standard.forget()
+
+
+@pytest.fixture
+def deployment() -> Iterator[Deployment]:
+    """A deployment of its own, far from the database of this run; whatever it leaves behind is ended."""
+    folder = Path(tempfile.mkdtemp(prefix="gridloop-up-"))
+    folder.chmod(0o711)
+    made = Deployment(folder)
+    yield made
+    made.clear()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+from tests.leaks import pytest_runtest_logreport, pytest_sessionfinish, pytest_terminal_summary  # noqa: E402, F401

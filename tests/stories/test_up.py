@@ -4,101 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import psycopg
-import pytest
 
-from gridloop.kernel.postgres import Cluster
-
-COMMAND = [sys.executable, "-c", "from gridloop.cli import main; main()"]
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def eventually(what: Callable[[], object], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not come about in time"
-        time.sleep(0.1)
-
-
-class Deployment:
-    """A data folder with an `up` of its own, far from DATABASE_URL and everything else of this test run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self.cluster = Cluster(self.data)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("GRIDLOOP_", "DATABASE_URL"))}
-        self.environment |= {"GRIDLOOP_DATA": str(self.data), "LANG": "en_US.UTF-8", "LC_ALL": "en_US.UTF-8"}
-        self.output = folder / "output"
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *words], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, timeout=120
-        )
-
-    def up(self) -> subprocess.Popen[bytes]:
-        with self.output.open("ab") as output:
-            process = subprocess.Popen(
-                [*COMMAND, "up", "--port", str(self.port), "--workers", "1"],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        eventually(lambda: process.poll() is not None or "Ctrl-C stops it" in self.output.read_text(), 120)
-        assert process.poll() is None, self.output.read_text()
-        return process
-
-    def answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as line:
-                line.settimeout(5)
-                line.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
-                return line.recv(5) == b"HTTP/"
-        except OSError:
-            return False
-
-    def children(self, word: str) -> list[int]:
-        """The processes of this deployment's `run WORD`, wherever they hang in the tree."""
-        mine = f"GRIDLOOP_DATA={self.data}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                line = (entry / "cmdline").read_bytes().split(b"\0")
-                if line[3:5] == [b"run", word.encode()] and mine in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
-
-
-@pytest.fixture
-def deployment() -> Iterator[Deployment]:
-    folder = Path(tempfile.mkdtemp(prefix="gridloop-up-"))
-    folder.chmod(0o711)
-    made = Deployment(folder)
-    yield made
-    for word in ("web", "worker", "clock"):
-        for pid in made.children(word):
-            os.kill(pid, signal.SIGKILL)
-    for pid in made.cluster._processes():
-        os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(folder, ignore_errors=True)
+from tests.deployment import Deployment, eventually
 
 
 def test_it_comes_up_survives_what_is_killed_and_stops_cleanly(deployment: Deployment) -> None:
