@@ -88,7 +88,7 @@ def up(demo: bool, host: str, port: int, workers: int, district: Path | None) ->
                     Child("worker", command("worker")),
                     Child("clock", command("clock")),
                 ],
-                look_after=(lambda: cluster.start()) if cluster is not None else (lambda: None),
+                look_after=cluster.keep_running if cluster is not None else (lambda: None),
                 ready=lambda: _welcome(host, port, began, codes),
             )
         finally:

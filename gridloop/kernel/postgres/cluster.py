@@ -145,6 +145,11 @@ class Cluster:
                 self._end_orphans()
             time.sleep(0.1)
 
+    def keep_running(self) -> None:
+        """Start the server if it has died. Costs next to nothing while it lives."""
+        if self._pid() is None:
+            self.start()
+
     def stop(self) -> bool:
         """Stop the server and wait until its last process is gone. False if it was not running."""
         pid = self._pid()
@@ -169,6 +174,8 @@ class Cluster:
 
     def _try_to_start(self, lock: int) -> tuple[bool, str]:
         """One attempt, holding the lock: True if the server answers; else the server's own words."""
+        if self._process is not None:
+            self._process.wait()  # the lock is ours, so it is dead: bury it
         if self._processes():
             return False, "server processes started by other means still run in this folder"
         binaries = self._binaries()
