@@ -26,6 +26,7 @@ from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connection, transaction
+from django.db.models import Max
 
 from gridloop.kernel import clock, verify_log
 from gridloop.kernel.errors import Refused
@@ -129,10 +130,11 @@ class Sealer:
     """Follows the commits. Keep one in each worker and call `seal` every second: only one of them works at a time.
 
     **Events that come late.** Ids are drawn before their transactions commit, so a smaller id may appear after a larger
-    one. The sealer therefore looks at all events above a *watermark*. After a batch it remembers the largest id it
-    sealed, and its own transaction number, which is larger than that of every transaction that can have drawn an id
-    up to there (`publish` takes its number before it draws). When a later look finds every transaction up to that
-    number ended, and has sealed what they left, nothing at or below that id can still come: it is the new watermark.
+    one. The sealer therefore looks at all events above a *watermark*. It remembers the largest id it has sealed, and
+    its own transaction number, which is larger than that of every transaction that can have drawn an id up to there
+    (`publish` takes its number before it draws). When a later look finds every transaction up to that number ended,
+    and has sealed what they left, nothing at or below that id can still come: it is the new watermark. While a backlog
+    fills whole batches, only the batch after the last one is read, and the late ones are looked for at its end.
     """
 
     def __init__(
@@ -151,15 +153,19 @@ class Sealer:
         self._signed_size = 0
         self._signed_at = -every_seconds  # on the monotonic clock
         self._watermark = 0
-        self._mark: tuple[int, int] | None = None  # (our transaction number, largest id sealed in it)
+        self._highest = 0  # the largest id sealed
+        self._mark: tuple[int, int] | None = None  # (our transaction number, largest id sealed before we took it)
+        self._backlog: int | None = None  # where the last batch ended, if it was full
 
     def seal_all(self) -> int:
         """Seal everything that is committed, and sign; returns the number of events."""
-        done = 0
-        while sealed := self.seal():
+        done, complete = 0, False
+        while not complete:
+            looks_back = self._backlog is None
+            sealed = self.seal()
             done += sealed
-        self.seal(sign=True)
-        return done
+            complete = looks_back and not sealed
+        return done + self.seal(sign=True)
 
     def seal(self, *, limit: int = BATCH, sign: bool = False) -> int:
         """Seal up to `limit` committed events; returns how many. `sign` asks for a checkpoint in any case.
@@ -191,14 +197,18 @@ class Sealer:
                 self._recall()
             tree = self._tree
             assert tree is not None
-            cursor.execute(_SEAL, {"size": tree.size, "watermark": self._watermark, "limit": limit})
+            above = self._watermark if self._backlog is None else self._backlog
+            cursor.execute(_SEAL, {"size": tree.size, "watermark": above, "limit": limit})
             leaves = sorted(cursor.fetchall())
-            highest = leaves[-1][1] if leaves else 0
-            if self._mark and oldest >= self._mark[0] and (len(leaves) < limit or highest >= self._mark[1]):
-                self._watermark, self._mark = max(self._watermark, self._mark[1]), None
-            if leaves and self._mark is None and highest > self._watermark:
+            reached = leaves[-1][1] if len(leaves) == limit else None
+            looked_back = self._backlog is None
+            if looked_back and self._mark and oldest >= self._mark[0] and (reached or self._mark[1]) >= self._mark[1]:
+                self._watermark, self._mark = self._mark[1], None
+            self._backlog = reached
+            self._highest = max([self._highest, *(event for _, event, _ in leaves[-1:])])
+            if self._mark is None and self._highest > self._watermark:
                 cursor.execute("SELECT pg_current_xact_id()::text::bigint")
-                self._mark = (cursor.fetchone()[0], highest)
+                self._mark = (cursor.fetchone()[0], self._highest)
             signed = []
             for _, _, leaf in leaves:
                 tree.append(bytes(leaf))
@@ -230,8 +240,9 @@ class Sealer:
         tree = Tree(size, [edge[n : n + 32] for n in range(0, len(edge), 32)])
         after = LogLeaf.objects.filter(index__gte=size).order_by("index").values_list("leaf_hash", flat=True)
         tree.extend(bytes(leaf) for leaf in after.iterator())
-        self._tree, self._signed_size, self._mark = tree, size, None
+        self._tree, self._signed_size, self._mark, self._backlog = tree, size, None, None
         self._watermark = stated.watermark if stated else 0
+        self._highest = LogLeaf.objects.aggregate(highest=Max("event_id"))["highest"] or 0
         witnessed = max((s.size for n in read_witness(self.folder) if (s := verify_log.read_note(n, keys))), default=0)
         if witnessed > size:
             log.error("the witness file knows a larger log: was an old backup restored?", extra={"size": size})

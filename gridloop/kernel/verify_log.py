@@ -35,8 +35,8 @@ ENTRY = (
 )
 """All columns of an event as PostgreSQL writes JSON: independent of time zone, date style and order of keys."""
 NOTE = re.compile(r"(.+)\n(\d+)\n(\S+)\ntime (\S+)\nwatermark (\d+)\n\n— (\S+) (\S+)\n")
-TAIL = timedelta(seconds=60)
-"""How long an event may wait for its seal, and a checkpoint for its place in the witness file."""
+TAIL = timedelta(minutes=10)
+"""How long an event may wait for its seal (a large import needs a minute), a checkpoint for the witness file."""
 SAYS = {
     "changed": ("event {} and its leaf in the log do not agree", "事件 {} 与其日志叶子不符"),
     "deleted": ("event {} was sealed and is gone", "事件 {} 已封存，现已不在"),

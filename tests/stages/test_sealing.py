@@ -235,19 +235,21 @@ def test_an_event_that_commits_after_a_younger_one_is_sealed_too(tmp_path: Path)
                 [young] = happen(1)
             assert young > late
             assert sealer.seal_all() == 1
+            assert sealer._watermark < late
         slow.commit()
     assert sealer.seal_all() == 1
     assert LogLeaf.objects.get(event_id=late).index == 5
     assert sealing.verify(tmp_path) == []
-    for _ in range(400):  # and once nothing is open, in any database of this server, it moves on
-        with transaction.atomic():
-            happen(1)
+    mark = sealer._mark
+    assert mark is not None
+    for _ in range(100):  # and once nothing is open it moves on
+        [(oldest,)] = run("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         sealer.seal()
-        if sealer._watermark >= young:
-            break
+        if oldest >= mark[0]:
+            assert sealer._watermark >= mark[1]
+            return
         time.sleep(0.05)
-    else:
-        pytest.fail("the watermark does not move")
+    pytest.skip("another database of this server keeps a transaction open")
 
 
 @pytest.mark.usefixtures("committed")
@@ -531,7 +533,7 @@ def test_a_shortened_witness_file_shows_once_its_checkpoints_are_old(sealed: tup
     _, folder = sealed
     notes = sealing.read_witness(folder)
     (folder / sealing.WITNESS).write_text("".join(f"{n}\n" for n in notes[:-2]))
-    with clock.frozen(clock.now() + timedelta(minutes=5)):
+    with clock.frozen(clock.now() + timedelta(minutes=15)):
         assert [str(f) for f in sealing.verify(folder)] == [
             f"规模 {size} 的检查点不在见证文件中" for size in (250, 300)
         ]
@@ -542,7 +544,7 @@ def test_the_tail_may_wait_a_moment_but_not_long(db: None, sealer: Sealer, tmp_p
     sealer.seal_all()
     fresh = happen(2)
     assert sealing.verify(tmp_path) == []
-    with clock.frozen(clock.now() + timedelta(minutes=5)):
+    with clock.frozen(clock.now() + timedelta(minutes=15)):
         assert ids(sealing.verify(tmp_path), "unsealed") == set(fresh)
     assert sealing.waiting()[0] == 2
 
