@@ -415,6 +415,13 @@ def _accept(work: _Work, viewer: Viewer) -> None:
     work.case.person_id = work.move.person_id
 
 
+def _verify(work: _Work, viewer: Viewer) -> None:
+    work.about["outcome"] = work.move.outcome
+    work.case.person_id = None
+    if work.move.outcome == "false":
+        _end(work, viewer)
+
+
 def _file(work: _Work, viewer: Viewer) -> None:
     work.case.filed_at = work.at
     work.case.condition = work.move.condition or work.case.condition
@@ -435,7 +442,10 @@ def _dispatch(work: _Work, viewer: Viewer) -> None:
     case.paused_left = None
     case.asked = ""
     case.route = move.route
-    case.why = move.why.both() if move.why else None
+    case.why = (move.why or BY_HAND).both()
+
+
+BY_HAND = Sentence(zh="由派遣员指定", en="a dispatcher chose this unit")
 
 
 def _assign(work: _Work, viewer: Viewer) -> None:
@@ -666,6 +676,9 @@ def _decide_appeal(work: _Work, viewer: Viewer) -> None:
 
 _EFFECTS: dict[str, Callable[[_Work, Viewer], None]] = {
     "accept": _accept,
+    "reject_intake": _end,
+    "verify": _verify,
+    "refuse_filing": _end,
     "file": _file,
     "dispatch": _dispatch,
     "assign": _assign,
@@ -721,10 +734,12 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
     for work in works:
         fields = _changes(work.case, work.before)
         changed |= fields.keys()
+        if work.move.address is not None:
+            changed.add("address")  # words stay out of the record, so they are not among the fields told
         event = work.event or work.step.event
         about = work.about
         if parts := told_parts[work.case.id]:
-            about = about | {"parts": {p.id: part_of(p) for p in parts}}
+            about = about | {"parts": {str(p.id): part_of(p) for p in parts}}
         events.append(
             event(
                 subject=f"case:{work.case.id}",
@@ -812,7 +827,7 @@ def _told_helper(event: type[e.CaseEvent], part: CoHandling, version: int, now: 
         part.overdue_at = now
     return event(
         subject=f"case:{part.case_id}", actor=SYSTEM.actor, at=now, version=version, set={},
-        about={"unit": part.unit_id, "due_at": stored(part.due_at), "parts": {part.id: part_of(part)}},
+        about={"unit": part.unit_id, "due_at": stored(part.due_at), "parts": {str(part.id): part_of(part)}},
     )  # fmt: skip
 
 

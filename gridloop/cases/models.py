@@ -54,6 +54,7 @@ class Case(models.Model):
     handled_at = models.DateTimeField(null=True)
     """The hand-back that stands: the moment at which the handling deadline is judged. None again during rework."""
     closed_at = models.DateTimeField(null=True)
+    """When it came to one of its ends, whichever."""
     stage_at = models.DateTimeField()
     """When the present stage of `workflow.STAGES` began. Signing for a case does not begin its handling anew."""
     warn_at = models.DateTimeField(null=True)
