@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from gridloop.kernel.sealing import Sealer
 from gridloop.people import access
 from gridloop.people.actions import import_people, import_units
 from gridloop.people.models import Membership, Person
+from gridloop.people.queries import viewer_for
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import SYSTEM
 from gridloop.registry.actions import NewContact
@@ -59,7 +61,7 @@ def _picture() -> bytes:
 def world(db: None) -> Iterator[World]:
     with clock.frozen(DAY):
         town = district()
-        names = ("code", "name", "kind", "function", "region_code", "parent")
+        names: tuple[str, ...] = ("code", "name", "kind", "function", "region_code", "parent")
         import_units(
             rows=_rows(names, [("JD2", "另一街道", "street", "street_office", "410104002", "QZX")]),
             viewer=SYSTEM,
@@ -97,7 +99,7 @@ def _token(name: str, who: Any, town: Any) -> dict[str, str]:
         text = access.issue_token(viewer=SYSTEM, client=client, at=DAY)[1]
     else:
         person = Person.objects.get(username=who)
-        own = access.viewer_for(person, DAY)
+        own = viewer_for(person, DAY)
         text = access.issue_token(viewer=own, person=person, at=DAY)[1]
     return {"Authorization": f"Bearer {text}"}
 
@@ -148,7 +150,7 @@ def _outcome(entry: dict[str, Any], answer: Any) -> str:
 
 def _addresses() -> set[str]:
     """Every method of every URL pattern of the product."""
-    found = set()
+    found: set[str] = set()
     operations = {}
     for prefix, router in api._routers:
         for path, view in router.path_operations.items():
@@ -167,8 +169,6 @@ def _addresses() -> set[str]:
 
 
 def _plain(pattern: str) -> str:
-    import re
-
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", pattern)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,7 @@ def problem(
     if status == 401:
         response["WWW-Authenticate"] = "Bearer"
     if status in (429, 503):
-        response["Retry-After"] = str(60 if status == 429 else random.randint(2, 8))  # not all at once again
+        response["Retry-After"] = str(60 if status == 429 else random.randint(2, 8))  # noqa: S311 - not all at once again
     return response
 
 
@@ -88,9 +89,14 @@ _PYDANTIC = {
 }
 
 
+_WORD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}|\d{1,6}")
+
+
 def _mistake(error: dict[str, Any]) -> Mistake:
     """A mistake of form. What was sent is not repeated: it may be a name, a number or a password."""
-    place = ".".join(str(part) for part in error["loc"][1:] if part not in ("body", "data")) or "body"
+    parts = [str(part) for part in error["loc"][1:] if part not in ("body", "data")]
+    # The name of an unknown field is the sender's own text: only a plain word is repeated.
+    place = ".".join(part if _WORD.fullmatch(part) else "…" for part in parts) or "body"
     zh, en, instead_zh, instead_en = _PYDANTIC.get(
         error["type"], ("格式不对", str(error["msg"])[:120], "见接口说明", "see the description of the interface")
     )
