@@ -243,3 +243,20 @@ def test_a_wrong_district_is_refused_with_its_place(file: str, this: str, that: 
 def test_the_district_of_the_tests_holds() -> None:
     pack, _ = load_pack(files(), "small")
     assert load_district(files(DISTRICT), "410104", {"small": pack}).district.code == "410104"
+
+
+RULES = [
+    ("dispatch.yaml", '  - id: market\n    when: { case_type: C0101, region: "410104007" }\n    unit: { function: street_office, at: street }\n    why: { zh: 商圈, en: Market quarter }\n'),
+    ("dispatch.yaml", "  rules:\n    - { when: { urgent: true }, stage: sign, limit: { amount: 0.5, clock: urgent_hour } }\n"),
+    ("discover.yaml", "  rules:\n    - { when: { urgent: true }, automatic: true, confidence: 0.8, verify_public_reports: false }\n"),
+    ("handle.yaml", "  rules:\n    - { when: { kind: component }, before: 0, after: 2 }\n"),
+    ("handle.yaml", "self_handle: { trade: road }\n"),
+    ("tables/aliases.csv", "town,Water cover,C0101\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "rule"), RULES, ids=[f"{file} {i}" for i, (file, _) in enumerate(RULES)])
+def test_a_rule_that_is_taken_away_is_missed_by_the_packs_own_tests(file: str, rule: str) -> None:
+    base = _changed(SMALL, file, rule, "")
+    pack, tests = load_pack(base, "small")
+    assert not run_tests(pack, tests, "small").ok

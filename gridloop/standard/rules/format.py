@@ -529,6 +529,7 @@ class Expect(Strict):
     self_handle: StrictBool | None = None
     form: Word | None = None
     meters: StrictInt | None = None
+    hours: StrictInt | None = None
     stages: dict[Stage, Moment] = {}
 
 

@@ -155,6 +155,7 @@ class _Run:
             "urgent": case_type.urgent,
             "self_handle": case_type.self_handle,
             "meters": case_type.duplicate.meters,
+            "hours": case_type.duplicate.hours,
             "evidence": [case_type.evidence.before, case_type.evidence.after],
             "form": case_type.form.split(":", 1)[1] if case_type.form else "nothing",
         }
@@ -166,7 +167,7 @@ class _Run:
             self.same(place, name, expected, value)
             if name in ("automatic", "verify"):
                 self.touch("filing rules", _which(self.pack.discover.filing.rules, facts))
-            elif name == "meters":
+            elif name in ("meters", "hours"):
                 self.touch("duplicate rules", _which(self.pack.discover.duplicates.rules, facts))
             elif name == "evidence":
                 self.touch("evidence rules", _which(self.pack.handle.evidence.rules, facts))
