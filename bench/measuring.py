@@ -75,7 +75,16 @@ def interleave(rounds: int, **runs: Callable[[], float]) -> dict[str, list[float
 
 
 def conclude(
-    *, name: str, value: float, unit: str, peer: str, peer_value: float, goal: str, rounds: int, not_shown: Sequence[str], **more: Any
+    *,
+    name: str,
+    value: float,
+    unit: str,
+    peer: str,
+    peer_value: float,
+    goal: str,
+    rounds: int,
+    not_shown: Sequence[str],
+    **more: Any,
 ) -> None:
     """Say what the figure does not show, then print it as the last line."""
     print("It does not show:")
@@ -83,10 +92,19 @@ def conclude(
         print(f"  - {line}")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; medians of {rounds} rounds")
     ratio = value / peer_value if peer_value else None
-    line = {"name": name, "value": value, "unit": unit, "peer": peer, "peer_value": peer_value, "ratio": ratio, "goal": goal, "rounds": rounds}
-    print(json.dumps(line | more, ensure_ascii=False))
+    told: dict[str, Any] = {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "peer": peer,
+        "peer_value": peer_value,
+        "ratio": ratio,
+        "goal": goal,
+        "rounds": rounds,
+    }
+    print(json.dumps(told | more, ensure_ascii=False))
 
 
 def machine() -> str:
     """What the figures were measured on."""
-    return subprocess.run(["uname", "-srm"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607
+    return subprocess.run(["uname", "-srm"], capture_output=True, text=True, check=True).stdout.strip()

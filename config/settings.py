@@ -14,6 +14,7 @@ from gridloop.kernel.postgres import Cluster
 _values = environment.read(os.environ)
 globals().update({name: value for name, value in _values.items() if name.startswith("GRIDLOOP_")})
 GRIDLOOP_DATA = _values["GRIDLOOP_DATA"]
+GRIDLOOP_DISTRICTS = _values["GRIDLOOP_DISTRICTS"]
 
 
 EMBEDDED = not _values["DATABASE_URL"]

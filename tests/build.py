@@ -1,20 +1,23 @@
-"""A small district for tests, made through the real actions: one street, two communities, four grids, invented people."""
+"""A small district for tests, made through the real actions: a street, two communities, four grids, invented people."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import shapely
 
 from gridloop.cases.models import Case
 from gridloop.discover.actions import NewReport, Receipt, receive_reports
+from gridloop.discover.models import Report
 from gridloop.kernel import clock
 from gridloop.kernel.events import Worker
 from gridloop.kernel.tables import Row
 from gridloop.people.actions import import_people, import_units
-from gridloop.people.models import Person
+from gridloop.people.models import Person, Unit
 from gridloop.people.queries import viewers_for
 from gridloop.people.viewer import SYSTEM, Viewer
 from gridloop.standard.actions import activate_packs
@@ -81,23 +84,21 @@ class District:
         """A point in one of the 2 by 2 grids: column 0 or 1 (community 1 or 2), row 0 or 1."""
         return WEST + SIDE * (column + east), SOUTH + SIDE * (row + north)
 
-    def report(self, text: str = "路上有一堆垃圾没人清理", *, case_type: str = "", **more: object) -> Receipt:
+    def report(self, text: str = "路上有一堆垃圾没人清理", *, case_type: str = "", **more: Any) -> Receipt:
         """One report by the hotline, at a place of the first grid unless told otherwise."""
         self._keys += 1
         lon, lat = self.place()
         given = {"key": f"test-{self._keys}", "channel": "hotline", "lon": lon, "lat": lat, **more}
-        return receive_reports([NewReport(text=text, case_type=case_type, **given)], client="test", viewer=SYSTEM)[0]  # type: ignore[arg-type]
+        return receive_reports([NewReport(text=text, case_type=case_type, **given)], client="test", viewer=SYSTEM)[0]
 
     def drain(self) -> int:
         """Let the loop run until nothing waits."""
         return self._worker.drain()
 
-    def case(self, case_type: str = "urban:E0110", **more: object) -> Case:
+    def case(self, case_type: str = "urban:E0110", **more: Any) -> Case:
         """A case opened from one report whose source names the type; the loop has run."""
         receipt = self.report(case_type=case_type, **more)
         self.drain()
-        from gridloop.discover.models import Report
-
         case_id = Report.objects.get(id=receipt.report_id).case_id
         assert case_id is not None, Report.objects.values("state", "guess").get(id=receipt.report_id)
         return Case.objects.get(id=case_id)
@@ -114,20 +115,18 @@ def district() -> District:
         regions += [_region(f"{community}B00{row + 1}", column, row, 1, 1, f"第{row + 1}网格") for row in (0, 1)]
     draw_areas(regions=regions, actor=SYSTEM.actor, at=now)
     forget_map()
-    names = ("code", "name", "kind", "function", "region_code", "parent")
-    import_units(rows=_rows(names, UNITS), viewer=SYSTEM, at=now)
-    names = ("username", "name", "role", "unit", "region_code")
-    import_people(rows=_rows(names, PEOPLE), viewer=SYSTEM, at=now)
+    columns: tuple[str, ...] = ("code", "name", "kind", "function", "region_code", "parent")
+    import_units(rows=_rows(columns, UNITS), viewer=SYSTEM, at=now)
+    columns = ("username", "name", "role", "unit", "region_code")
+    import_people(rows=_rows(columns, PEOPLE), viewer=SYSTEM, at=now)
     people = dict(Person.objects.values_list("username", "id"))
     seen = viewers_for(people.values())
-    from gridloop.people.models import Unit
-
     return District(
         people, {name: seen[key] for name, key in people.items()}, dict(Unit.objects.values_list("code", "id"))
     )
 
 
-def _rows(names: tuple[str, ...], table: list[tuple[str, ...]]) -> list[Row]:
+def _rows(names: tuple[str, ...], table: Sequence[tuple[str, ...]]) -> list[Row]:
     more = {"starts_on": "2020-01-01", "synthetic": "yes"}
     return [Row(number, dict(zip(names, row, strict=True)) | more) for number, row in enumerate(table, 2)]
 

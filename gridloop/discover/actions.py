@@ -161,9 +161,8 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
         wrong("text", "含有空字符", "contains a NUL character", "删去它", "remove it")
     if (report.lon is None) != (report.lat is None):
         wrong("lon", "经纬度只有一个", "only one of lon and lat is given", "两个都写，或都不写", "give both or none")
-    elif report.lon is not None and report.lat is not None:
-        if not (-180 <= report.lon <= 180 and -90 <= report.lat <= 90):
-            wrong("lon", "经纬度超出范围", "lies outside the globe", "用度，经度在前", "use degrees, longitude first")
+    elif not (-180 <= (report.lon or 0) <= 180 and -90 <= (report.lat or 0) <= 90):
+        wrong("lon", "经纬度超出范围", "lies outside the globe", "用度，经度在前", "use degrees, longitude first")
     if report.datum not in set(coordinates.Datum):
         wrong(
             "datum", "不认识的坐标系", "is an unknown datum", "、".join(coordinates.Datum), ", ".join(coordinates.Datum)
@@ -359,7 +358,7 @@ def _find_places(opinions: Sequence[_Opinion]) -> None:
     """From coordinates where there are any; else from the names in the address or the text."""
     pointed = [o for o in opinions if o.report.lon is not None and o.report.lat is not None]
     if pointed:
-        codes = territory.locate([o.report.lon for o in pointed], [o.report.lat for o in pointed])
+        codes = territory.locate([o.report.lon or 0.0 for o in pointed], [o.report.lat or 0.0 for o in pointed])
         for opinion, code in zip(pointed, codes, strict=True):
             opinion.lon, opinion.lat, opinion.region_code = opinion.report.lon, opinion.report.lat, str(code)
             if not opinion.region_code:
@@ -521,7 +520,7 @@ class Answer:
 
 
 def settle_reports(answers: Sequence[Answer], *, viewer: Viewer, at: datetime | None = None) -> list[Report]:
-    """Carry out a person's decisions about reports on the triage list, all or none. Each is a lesson for the classifier."""
+    """Carry out a person's decisions about reports on the triage list, all or none. Each teaches the classifier."""
     viewer.need("triage")
     now = at or clock.now()
     with transaction.atomic():

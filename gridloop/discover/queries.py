@@ -136,5 +136,5 @@ def status_of(report: Report) -> dict[str, Any]:
 
 
 def reports_of(case: Case) -> list[Report]:
-    """The reports that opened or joined a case, oldest first. The caller has made sure that the viewer sees the case."""
+    """The reports that opened or joined a case, oldest first. The caller has made sure that the viewer sees it."""
     return list(Report.objects.filter(case_id=case.pk).order_by("id"))

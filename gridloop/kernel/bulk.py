@@ -17,7 +17,6 @@ from django.db import connection, models
 Row = TypeVar("Row", bound=models.Model)
 
 
-
 def encode(value: Any, *, sort_keys: bool = False) -> str:
     """`value` as JSON text: moments with microseconds and zone, decimals as text, bytes as PostgreSQL writes them."""
     return orjson.dumps(value, default=_other, option=orjson.OPT_SORT_KEYS if sort_keys else None).decode()
@@ -100,7 +99,8 @@ def _insert(rows: Sequence[models.Model], on_conflict: str, also: tuple[str, ...
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [_rows(rows, fields)])
-        return cursor.fetchall()
+        written: list[tuple[Any, ...]] = cursor.fetchall()
+    return written
 
 
 def update_rows(rows: Sequence[models.Model], fields: Iterable[str]) -> int:
@@ -120,4 +120,4 @@ def update_rows(rows: Sequence[models.Model], fields: Iterable[str]) -> int:
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [_rows(rows, [pk, *chosen])])
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -233,7 +233,7 @@ class Worker:
         """Count an attempt for every delivery that was in the hands of a worker that is gone."""
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                # A free lock means that its worker is gone. The lock that we take to find out ends with this transaction.
+                # A free lock means that its worker is gone. The one taken to find out ends with this transaction.
                 "SELECT id, deliveries FROM kernel_batch WHERE worker <> %s AND pg_try_advisory_xact_lock(worker) "
                 "FOR UPDATE SKIP LOCKED",
                 [self.key],
@@ -246,27 +246,44 @@ class Worker:
 
     def _one_batch(self, subscription: Subscription) -> tuple[int, int]:
         """Take one batch; returns (deliveries done, deliveries taken)."""
-        batch_id: int | None = None
+        taken, error = self._try(subscription)
+        if error is None:
+            return len(taken), len(taken)
+        return self._isolate(subscription, taken, error), len(taken)
+
+    def _try(self, subscription: Subscription, only: Sequence[int] | None = None) -> tuple[list[int], Exception | None]:
+        """One batch, or those of `only` that are free, in one transaction; returns what was taken and what failed."""
+        batch: int | None = None
         taken: list[tuple[int, int, int]] = []
+        error: Exception | None = None
         try:
             with transaction.atomic():
-                taken = self._take(subscription)
-                if not taken:
-                    return 0, 0
-                batch_id = self._note(subscription, [d for d, _, _ in taken])
-                self._react(subscription, taken, batch_id)
-                return len(taken), len(taken)
-        except Exception as error:
+                taken = self._take(subscription, list(only) if only is not None else None)
+                if taken:
+                    batch = self._note(subscription, [d for d, _, _ in taken])
+                    self._react(subscription, taken, batch)
+        except Exception as failed:
             if not taken:
                 raise
-            log.warning("reaction failed, isolating", extra={"reaction": subscription.name, "events": len(taken)})
-            self._forget(batch_id)
-            if len(taken) == 1:
-                self._fail(taken, error)
-                return 0, 1
-        return self._one_by_one(subscription, [d for d, _, _ in taken]), len(taken)
+            self._forget(batch)
+            error = failed
+        return [d for d, _, _ in taken], error
 
-    def _take(self, subscription: Subscription, only: Sequence[int] | None = None) -> list[tuple[int, int, int]]:
+    def _isolate(self, subscription: Subscription, ids: Sequence[int], error: Exception) -> int:
+        """After a failure: halve until the failing events stand alone, so that the rest goes on. Returns the done."""
+        log.warning(
+            "reaction failed", extra={"reaction": subscription.name, "events": len(ids), "error": _place(error)}
+        )
+        if len(ids) == 1:
+            self._fail(ids, error)
+            return 0
+        done = 0
+        for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+            taken, failed = self._try(subscription, half)
+            done += len(taken) if failed is None else self._isolate(subscription, taken, failed)
+        return done
+
+    def _take(self, subscription: Subscription, only: list[int] | None) -> list[tuple[int, int, int]]:
         """Lock up to a batch of due deliveries: (delivery, event, attempts). One that failed before goes alone."""
         with connection.cursor() as cursor:
             if subscription.one_at_a_time:
@@ -275,10 +292,9 @@ class Worker:
                     return []
             cursor.execute(
                 "SELECT id, event_id, attempts FROM kernel_delivery WHERE reaction = %s AND state = 'pending' "
-                "AND due_at <= %s"
-                + (" AND id = ANY(%s)" if only is not None else " AND %s::bigint[] IS NULL")
-                + " ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED",
-                [subscription.name, clock.now(), list(only) if only is not None else None, subscription.batch],
+                "AND due_at <= %s AND (%s::bigint[] IS NULL OR id = ANY(%s)) ORDER BY id LIMIT %s "
+                "FOR UPDATE SKIP LOCKED",
+                [subscription.name, clock.now(), only, only, subscription.batch],
             )
             rows: list[tuple[int, int, int]] = cursor.fetchall()
         fresh = [r for r in rows if r[2] == 0]
@@ -305,35 +321,10 @@ class Worker:
             cursor.execute("DELETE FROM kernel_delivery WHERE id = ANY(%s)", [[d for d, _, _ in taken]])
             cursor.execute("DELETE FROM kernel_batch WHERE id = %s", [batch_id])
 
-    def _one_by_one(self, subscription: Subscription, ids: Sequence[int]) -> int:
-        """After a batch failed: halve it until the failing events stand alone, so that the rest goes on."""
-        if not ids:
-            return 0
-        done = 0
-        halves = [ids] if len(ids) == 1 else [ids[: len(ids) // 2], ids[len(ids) // 2 :]]
-        for half in halves:
-            taken: list[tuple[int, int, int]] = []
-            batch_id: int | None = None
-            try:
-                with transaction.atomic():
-                    taken = self._take(subscription, half)
-                    if not taken:
-                        continue
-                    batch_id = self._note(subscription, [d for d, _, _ in taken])
-                    self._react(subscription, taken, batch_id)
-                    done += len(taken)
-            except Exception as error:
-                self._forget(batch_id)
-                if len(half) == 1:
-                    self._fail(taken, error)
-                else:
-                    done += self._one_by_one(subscription, half)
-        return done
-
-    def _fail(self, taken: Sequence[tuple[int, int, int]], error: Exception) -> None:
+    def _fail(self, ids: Sequence[int], error: Exception) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             # The class and the place of the error, not its text: a text may quote what a citizen wrote.
-            _count_attempt(cursor, [d for d, _, _ in taken], _place(error))
+            _count_attempt(cursor, ids, _place(error))
 
 
 def _count_attempt(cursor: Any, ids: Sequence[int], error: str) -> None:

@@ -124,15 +124,18 @@ def test_twenty_kills_under_load_lose_and_double_nothing(deployment: Deployment)
 
     eventually(drained, 120)
     with psycopg.connect(deployment.cluster.url()) as connection:
-        stored = dict(connection.execute("SELECT key, number FROM discover_report").fetchall())
+        stored: dict[str, str] = dict(connection.execute("SELECT key, number FROM discover_report").fetchall())
         lost = {k: n for k, n in acknowledged.items() if stored.get(k) != n}
         assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged reports lost"
         assert connection.execute("SELECT count(*) FROM kernel_delivery").fetchone() == (0,), "something is stuck"
-        states = dict(connection.execute("SELECT state, count(*) FROM discover_report GROUP BY state").fetchall())
+        states: dict[str, int] = dict(
+            connection.execute("SELECT state, count(*) FROM discover_report GROUP BY state").fetchall()
+        )
         assert set(states) <= {"opened", "joined", "triage"}, states
         # Every report is in exactly one case: the record of the cases names each of them once.
         told = connection.execute(
-            "SELECT r.value::bigint FROM kernel_event e, jsonb_array_elements_text(e.data -> 'about' -> 'reports') AS r "
+            "SELECT r.value::bigint "
+            "FROM kernel_event e, jsonb_array_elements_text(e.data -> 'about' -> 'reports') AS r "
             "WHERE e.name IN ('CaseOpened', 'CallerJoined')"
         ).fetchall()
         named = Counter(report for (report,) in told)
@@ -144,4 +147,6 @@ def test_twenty_kills_under_load_lose_and_double_nothing(deployment: Deployment)
     assert deployment.run("audit", "verify").returncode == 0
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
-    print(f"{len(acknowledged)} acknowledged, {dict(killed)} killed, {sum(s.retries for s in senders)} retries, {states}")
+    print(
+        f"{len(acknowledged)} acknowledged, {dict(killed)} killed, {sum(s.retries for s in senders)} retries, {states}"
+    )
