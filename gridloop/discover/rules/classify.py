@@ -11,6 +11,7 @@ whether that holds, because automatic filing depends on it.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.svm import LinearSVC
 
-from gridloop.discover.rules.features import BLOCKS, CHUNK, Features, Floats, distinct, plain, words
+from gridloop.discover.rules.features import BLOCKS, CHUNK, Features, Floats, distinct, plain, words, words_of
 
 Matrix = npt.NDArray[np.float64]
 Groups = Sequence[Any] | npt.NDArray[np.int64]
@@ -33,6 +34,8 @@ Groups = Sequence[Any] | npt.NDArray[np.int64]
 FORMAT = 1
 MOST_WEIGHTS = 24_000_000
 """Cells of the weight matrix (float32), so that a model stays below 100 MB whatever the number of kinds."""
+PLAIN = 0.6
+"""Share of the plain machine in the sum; anything from 0.3 to 0.8 does within half a point."""
 FAMILIAR = 8
 """Examples of a kind at which the trained and the cold answer count alike for it."""
 FOLDS = 4
@@ -83,10 +86,11 @@ def softmax(scores: Matrix) -> Matrix:
 
 
 class Trained:
-    """A linear model over n-grams (the mean of a plain and of a Bayes-scaled support vector machine).
+    """A linear model over n-grams: a plain and a Bayes-scaled support vector machine, added.
 
-    The second scales each n-gram by how unevenly a kind uses it (Wang and Manning 2012). Both are linear in the same
-    features, so their mean is one matrix of weights, and a contribution of an n-gram is one product.
+    The second knows the whole text but not its head, and scales each n-gram by how unevenly a kind uses it (Wang and
+    Manning 2012). Both are linear in the same features, so their sum is one matrix of weights, and what an n-gram
+    contributes is one product.
     """
 
     def __init__(
@@ -208,15 +212,18 @@ def _fit(segmented: Sequence[list[str]], answers: npt.NDArray[np.int64], kinds: 
     features = Features.learn(segmented, at_most=MOST_WEIGHTS // max(kinds, 2))
     rows = features.matrix(segmented)
     weights = np.zeros((len(features) + 1, kinds), np.float32)
+    body = np.flatnonzero(features.of_body())
+    body_rows = rows[:, body]
     for kind in range(kinds):
         mine = answers == kind
-        plain_machine = LinearSVC(C=1.0, random_state=0).fit(rows, mine)
-        inside = np.asarray(rows[mine].sum(axis=0)).ravel() + 0.01
-        outside = np.asarray(rows[~mine].sum(axis=0)).ravel() + 0.01
+        whole = LinearSVC(C=1.0, tol=0.01, random_state=0).fit(rows, mine)
+        inside = np.asarray(body_rows[mine].sum(axis=0)).ravel() + 0.01
+        outside = np.asarray(body_rows[~mine].sum(axis=0)).ravel() + 0.01
         uneven = np.abs(np.log((inside / inside.sum()) / (outside / outside.sum()))).astype(np.float32)
-        scaled_machine = LinearSVC(C=0.3, random_state=0).fit(rows @ sparse.diags(uneven), mine)
-        weights[:-1, kind] = (plain_machine.coef_[0] + scaled_machine.coef_[0] * uneven) / 2
-        weights[-1, kind] = (plain_machine.intercept_[0] + scaled_machine.intercept_[0]) / 2
+        scaled = LinearSVC(C=0.3, tol=0.01, random_state=0).fit(body_rows @ sparse.diags(uneven), mine)
+        weights[:-1, kind] = PLAIN * whole.coef_[0]
+        weights[body, kind] += (1 - PLAIN) * scaled.coef_[0] * uneven
+        weights[-1, kind] = PLAIN * whole.intercept_[0] + (1 - PLAIN) * scaled.intercept_[0]
     return features, weights
 
 
@@ -231,7 +238,7 @@ def sharpness(scores: Matrix, answers: npt.NDArray[np.int64]) -> float:
     def surprise(log_factor: float) -> float:
         return -float(np.log(softmax(np.exp(log_factor) * scores)[places, answers] + 1e-12).mean())
 
-    return float(np.exp(minimize_scalar(surprise, bounds=(-2.0, 4.0), method="bounded").x))
+    return float(np.exp(minimize_scalar(surprise, bounds=(-2.0, 2.5), method="bounded").x))
 
 
 class Cold:
@@ -247,6 +254,8 @@ class Cold:
     """Strength of "none of them": below it an answer is worth less than a coin."""
     SURE = 0.6
     BY_MEANING = 0.35
+    ONLY_WHERE = 0.25
+    """What a word still counts where it tells the place ("rubbish beside the pavement"), not the matter."""
 
     def __init__(self, kinds: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> None:
         known = list(kinds)
@@ -271,10 +280,13 @@ class Cold:
             [[part for word in called for part in words(word)] for called in self._called]
         ).T.tocsr()
 
-    def table(self, texts: Sequence[str], segmented: Sequence[list[str]]) -> tuple[Matrix, list[tuple[str, ...]]]:
-        """Probability of each kind (texts x kinds; a row may sum to less than 1), and the deciding words."""
+    def table(self, lines: Sequence[str], segmented: Sequence[list[str]]) -> tuple[Matrix, list[tuple[str, ...]]]:
+        """Probability of each kind (texts x kinds; a row may sum to less than 1), and the deciding words.
+
+        `lines` are the texts made `plain`, `segmented` their words.
+        """
         strength = np.asarray((self._features.matrix(segmented) @ self._shapes).todense(), dtype=np.float64) / BLOCKS
-        found = [self._found(text) for text in texts]
+        found = [self._found(line) for line in lines]
         for row, hits in enumerate(found):
             for _, places, worth in hits:
                 strength[row, list(places)] += worth
@@ -283,16 +295,16 @@ class Cold:
         if self.vectors is not None and self.budget and self.kinds:
             unsure = np.flatnonzero(table.max(axis=1) < self.SURE)[: self.budget]
             if len(unsure):
-                near = self._near([texts[row] for row in unsure])
+                near = self._near([lines[row] for row in unsure])
                 table[unsure] = self._share(strength[unsure] + self.BY_MEANING * near)
                 for row, best in zip(unsure, near.argmax(axis=1), strict=True):
                     reasons[row] = (*reasons[row], self._called[best][0])
         return table, reasons
 
     def _share(self, strength: Matrix) -> Matrix:
-        lifted = np.exp(self.SHARPNESS * strength)
-        shares = lifted / (lifted.sum(axis=1, keepdims=True) + np.exp(self.SHARPNESS * self.NOTHING) * 2)
-        return np.asarray(np.where(strength > 0, shares, 0.0))
+        """Kinds of which the text says nothing take no share, however many the catalogue has."""
+        lifted = np.expm1(self.SHARPNESS * np.maximum(strength, 0.0))
+        return np.asarray(lifted / (lifted.sum(axis=1, keepdims=True) + np.expm1(self.SHARPNESS * self.NOTHING)))
 
     def _near(self, texts: Sequence[str]) -> Matrix:
         """How far each kind is nearer in meaning than the others, in standard deviations."""
@@ -303,18 +315,25 @@ class Cold:
         middle, spread = likeness.mean(axis=1, keepdims=True), likeness.std(axis=1, keepdims=True)
         return np.asarray((likeness - middle) / np.maximum(spread, 1e-6))
 
-    def _found(self, text: str) -> list[tuple[str, tuple[int, ...], float]]:
+    def _found(self, line: str) -> list[tuple[str, tuple[int, ...], float]]:
         if not len(self._finder):
             return []
-        line = plain(text)
-        hits = {}
+        hits: dict[str, tuple[str, tuple[int, ...], float]] = {}
         for end, hit in self._finder.iter_long(line):
             word = hit[0]
             begin = end - len(word) + 1
-            whole = not _latin(word) or not (line[begin - 1 : begin].isalnum() or line[end + 1 : end + 2].isalnum())
-            if whole:
-                hits[word] = hit
+            if _latin(word) and (line[max(0, begin - 1) : begin].isalnum() or line[end + 1 : end + 2].isalnum()):
+                continue  # a part of a longer word
+            where = _WHERE.match(line, end + 1) is not None
+            worth = hit[2] * (self.ONLY_WHERE if where else 1.0)
+            if word not in hits or hits[word][2] < worth:
+                hits[word] = (word, hit[1], worth)
         return list(hits.values())
+
+
+_WHERE = re.compile(
+    r"(?:的)?(?:[东西南北]{1,2}(?:侧|边|面|门|角|头)|旁|边上?|附近|门口|对面|周边|周围|入口|出口|上(?!锈|翘)|内(?!涝)|里|前|后|往)"
+)
 
 
 def _latin(word: str) -> bool:
@@ -369,7 +388,8 @@ class Classifier:
     def _guess(self, texts: Sequence[str]) -> list[Guess]:
         if len(self.kinds) == 0:
             return [NOTHING] * len(texts)
-        segmented = [words(text) for text in texts]
+        lines = [plain(text) for text in texts]
+        segmented = [words_of(line) for line in lines]
         table = np.zeros((len(texts), len(self.kinds)))
         learnt = cold = None
         if self._trained:
@@ -377,11 +397,13 @@ class Classifier:
             table[:, self._trained_at] = learnt * self._trust[self._trained_at]
         cold_reasons: list[tuple[str, ...]] = [()] * len(texts)
         if self._cold and self._trust.min() < 0.95:
-            cold, cold_reasons = self._cold.table(texts, segmented)
+            cold, cold_reasons = self._cold.table(lines, segmented)
             table[:, self._cold_at] += cold * (1 - self._trust[self._cold_at])
         table /= np.maximum(table.sum(axis=1, keepdims=True), 1.0)
-        order = np.argsort(-table, axis=1, kind="stable")[:, : RUNNERS_UP + 1]
-        best = table[np.arange(len(texts))[:, None], order]
+        each = np.arange(len(texts))[:, None]
+        order = np.argpartition(-table, min(RUNNERS_UP, table.shape[1] - 1), axis=1)[:, : RUNNERS_UP + 1]
+        order = order[each, np.argsort(-table[each, order], axis=1, kind="stable")]
+        best = table[each, order]
         reasons = cold_reasons
         if self._trained and learnt is not None and len(self._trained.kinds) > 1:
             leaders = np.argsort(-learnt, axis=1, kind="stable")[:, :2]

@@ -39,7 +39,12 @@ def plain(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a text in order, without punctuation. Text that is already segmented stays as it is."""
-    return [word for word in rjieba.cut(plain(text)) if not _UNWRITTEN.fullmatch(word)]
+    return words_of(plain(text))
+
+
+def words_of(line: str) -> list[str]:
+    """`words` of a text that is `plain` already."""
+    return [word for word in rjieba.cut(line) if word.isalnum() or not _UNWRITTEN.fullmatch(word)]
 
 
 class Table:
@@ -66,7 +71,8 @@ class Table:
 
     def find(self, keys: Ints) -> npt.NDArray[np.int32]:
         found = np.full(len(keys), -1, np.int32)
-        asked, slots = np.arange(len(keys)), self._slot(keys)
+        asked = np.arange(len(keys) if len(self.keys) else 0)
+        slots = self._slot(keys[: len(asked)])
         while len(asked):
             here = self._slots[slots]
             taken = here >= 0
@@ -182,6 +188,10 @@ class Features:
         values = (values / norms[cell]).astype(np.float32)
         ends = np.searchsorted(rows, np.arange(len(segmented) + 1))
         return sparse.csr_matrix((values, columns, ends), shape=(len(segmented), len(self)))
+
+    def of_body(self) -> npt.NDArray[np.bool_]:
+        """Which columns count the whole text, not only its head."""
+        return np.asarray(self.keys >> _BLOCK < HEAD_WORDS)
 
     def of_characters(self, column: int) -> bool:
         """Whether a column is a run of characters, not of words."""
