@@ -499,7 +499,7 @@ def test_health_tells_a_stranger_whether_and_an_insider_why(town: District) -> N
     assert json.loads(outside.content).keys() == {"status"}
     assert Client(REMOTE_ADDR="203.0.113.9").get("/metrics").status_code == 404
     assert b'gridloop_reports{state="accepted"}' in Client().get("/metrics").content
-    token = caller(town, "admin").headers
+    token = caller(town, "system").headers
     assert Client(REMOTE_ADDR="203.0.113.9").get("/metrics", headers=token).status_code == 200
 
 
