@@ -15,8 +15,8 @@ import base64
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import Max
 
 from gridloop.kernel import clock, verify_log
@@ -126,6 +126,20 @@ RETURNING index, event_id, leaf_hash
 """  # noqa: S608 - ENTRY is our own constant
 
 
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether we are the one who seals. Held over the commit, until the witness file has its notes in order too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        [alone] = cursor.fetchone()
+    try:
+        yield alone
+    finally:
+        if alone:
+            with suppress(Error), connection.cursor() as cursor:  # a broken connection has let go by itself
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
 class Sealer:
     """Follows the commits. Keep one in each worker and call `seal` every second: only one of them works at a time.
 
@@ -172,27 +186,27 @@ class Sealer:
 
         Zero also means that another process is sealing now.
         """
-        try:
-            with transaction.atomic(durable=True):  # its number must be younger than what it sees: see the class
-                sealed, signed = self._seal(limit, sign)
-            if signed:
-                _append(self.folder / WITNESS, "".join(f"{checkpoint.note}\n" for checkpoint in signed))
-        except BaseException:
-            self._tree = None  # who knows what was kept: look again next time
-            raise
-        return sealed
+        with _alone() as alone:
+            if not alone:
+                return 0
+            try:
+                with transaction.atomic(durable=True):  # its number must be younger than what it sees: see the class
+                    sealed, signed = self._seal(limit, sign)
+                if signed:
+                    _append(self.folder / WITNESS, "".join(f"{checkpoint.note}\n" for checkpoint in signed))
+            except BaseException:
+                self._tree = None  # who knows what was kept: look again next time
+                raise
+            return sealed
 
     def _seal(self, limit: int, sign: bool) -> tuple[int, list[Checkpoint]]:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_try_advisory_xact_lock(%s), pg_snapshot_xmin(pg_current_snapshot())::text::bigint, "
+                "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, "
                 "coalesce((SELECT max(index) + 1 FROM kernel_logleaf), 0), "
-                "coalesce((SELECT max(size) FROM kernel_checkpoint), 0)",
-                [_LOCK],
+                "coalesce((SELECT max(size) FROM kernel_checkpoint), 0)"
             )
-            alone, oldest, size, signed_size = cursor.fetchone()
-            if not alone:
-                return 0, []
+            oldest, size, signed_size = cursor.fetchone()
             if self._tree is None or (self._tree.size, self._signed_size) != (size, signed_size):
                 self._recall()
             tree = self._tree
