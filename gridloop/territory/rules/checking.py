@@ -69,7 +69,7 @@ def _own(region: ReadRegion, mine: Mapping[str, ReadRegion], stored: Mapping[str
     if parent and parent not in mine and (parent not in stored or stored[parent].ends_on is not None):
         found.append(
             Mistake(
-                f"{region.place}, code",
+                region.at("code"),
                 Sentence(zh=f"上级“{parent}”不存在或已停用", en=f"its parent “{parent}” does not exist or has ended"),
                 Sentence(zh="先导入上级，或改正代码", en="import the parent first, or correct the code"),
             )
@@ -78,7 +78,7 @@ def _own(region: ReadRegion, mine: Mapping[str, ReadRegion], stored: Mapping[str
     if known is not None and known.ends_on is not None and region.attributes.get("ends_on") != known.ends_on:
         found.append(
             Mistake(
-                f"{region.place}, code",
+                region.at("code"),
                 Sentence(
                     zh=f"代码“{region.code}”已于 {known.ends_on} 停用",
                     en=f"code “{region.code}” ended on {known.ends_on}",
@@ -91,7 +91,7 @@ def _own(region: ReadRegion, mine: Mapping[str, ReadRegion], stored: Mapping[str
     if known is None and not region.is_cell and not region.attributes.get("name"):
         found.append(
             Mistake(
-                f"{region.place}, name",
+                region.at("name"),
                 Sentence(zh=f"新区域“{region.code}”没有名称", en=f"the new region “{region.code}” has no name"),
                 Sentence(zh="写出名称", en="write its name"),
             )
@@ -100,7 +100,7 @@ def _own(region: ReadRegion, mine: Mapping[str, ReadRegion], stored: Mapping[str
     if counted and counted not in mine and counted not in stored:
         found.append(
             Mistake(
-                f"{region.place}, stat_parent",
+                region.at("stat_parent"),
                 Sentence(zh=f"统计归属“{counted}”不存在", en=f"the region that counts it, “{counted}”, does not exist"),
                 Sentence(zh="写已有区域的代码", en="write the code of an existing region"),
             )
@@ -121,7 +121,7 @@ def _left_behind(
         if region.attributes.get("ends_on") and (left := below[region.code]):
             found.append(
                 Mistake(
-                    f"{region.place}, ends_on",
+                    region.at("ends_on"),
                     Sentence(
                         zh=f"“{region.code}”停用，但下级“{left[0]}”等 {len(left)} 个仍在用",
                         en=f"“{region.code}” ends, but {len(left)} below it do not, such as “{left[0]}”",
@@ -164,7 +164,7 @@ def _overlaps(
             where = mine[other].place if other in new else "map"
             found.append(
                 Mistake(
-                    f"{mine[codes[i]].place}, geometry",
+                    mine[codes[i]].at("geometry"),
                     Sentence(
                         zh=f"“{codes[i]}”与“{other}”（{where}）重叠 {square_metres:,.0f} 平方米",
                         en=f"“{codes[i]}” and “{other}” ({where}) overlap by {square_metres:,.0f} m²",
@@ -205,10 +205,9 @@ def _families(
             if code not in new and parent not in new:
                 continue
             if piece := tiling.outside(shapes[code], shapes[parent], tolerance_m):
-                place = mine[code].place if code in new else mine[parent].place
                 found.append(
                     Mistake(
-                        f"{place}, geometry",
+                        mine[code if code in new else parent].at("geometry"),
                         Sentence(
                             zh=f"“{code}”超出上级“{parent}”{piece[1]:,.0f} 平方米，在 {_at(piece[0])}",
                             en=f"“{code}” sticks out of “{parent}” by {piece[1]:,.0f} m² at {_at(piece[0])}",

@@ -83,6 +83,12 @@ class ReadRegion:
     code: str
     attributes: dict[str, Any] = field(default_factory=dict)
     shape: Any = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What the file itself calls our columns."""
+
+    def at(self, column: str) -> str:
+        """The place of a mistake in one of our columns, in the file's own words."""
+        return f"{self.place}, {self.columns.get(column, column)}"
 
     @property
     def is_cell(self) -> bool:
@@ -95,6 +101,8 @@ class _Raw:
     values: Mapping[str, Any]
     geometry: Any
     """A GeoJSON geometry, a table's text, or `_ABSENT` when the whole file has no boundaries."""
+    columns: Mapping[str, str]
+    """Our name of a column -> the file's."""
 
 
 _ABSENT = object()
@@ -151,7 +159,7 @@ def read_regions(
         if region.code in first:
             mistakes.append(
                 Mistake(
-                    f"{raw.place}, code",
+                    region.at("code"),
                     Sentence(
                         zh=f"代码“{region.code}”与{first[region.code]}重复",
                         en=f"code “{region.code}” is already in {first[region.code]}",
@@ -237,9 +245,9 @@ def _read_json(path: Path, datum: Datum, mistakes: list[Mistake]) -> list[_Raw]:
                 )
             )
             continue
-        values = {_FIELDS[k.strip().lower()]: v for k, v in properties.items() if k.strip().lower() in _FIELDS}
-        values.pop("geometry", None)
-        raws.append(_Raw(place, values, feature.get("geometry")))
+        columns = {_FIELDS[k.strip().lower()]: k for k in properties if k.strip().lower() in _FIELDS}
+        values = {name: properties[key] for name, key in columns.items() if name != "geometry"}
+        raws.append(_Raw(place, values, feature.get("geometry"), columns))
     return raws
 
 
@@ -322,8 +330,8 @@ def _check_crs(path: Path, document: Mapping[str, Any], datum: Datum, mistakes: 
 def _read_table(path: Path, mistakes: list[Mistake]) -> list[_Raw]:
     raws = []
     with open_table(path) as table:
-        named = {c: _FIELDS[c.strip().lower()] for c in table.columns if c.strip().lower() in _FIELDS}
-        if "code" not in named.values():
+        columns = {_FIELDS[c.strip().lower()]: c for c in table.columns if c.strip().lower() in _FIELDS}
+        if "code" not in columns:
             raise _file_mistake(
                 path,
                 Sentence(
@@ -332,14 +340,14 @@ def _read_table(path: Path, mistakes: list[Mistake]) -> list[_Raw]:
                 ),
                 Sentence(zh="把代码列命名为“代码”或 code", en="call the column of codes “code”"),
             )
-        has_shapes = "geometry" in named.values()
+        has_shapes = "geometry" in columns
         for row in table.rows:
             place = f"row {row.number}"
             if row.broken is not None:
                 mistakes.append(Mistake(place, row.broken.wrong, row.broken.instead))
                 continue
-            values = {name: row.cells[column].strip() for column, name in named.items()}
-            raws.append(_Raw(place, values, values.pop("geometry", "") if has_shapes else _ABSENT))
+            values = {name: row.cells[column].strip() for name, column in columns.items()}
+            raws.append(_Raw(place, values, values.pop("geometry") if has_shapes else _ABSENT, columns))
             if len(raws) > MAX_ROWS:
                 raise _file_mistake(
                     path,
@@ -355,26 +363,25 @@ def _read_table(path: Path, mistakes: list[Mistake]) -> list[_Raw]:
 def _region(raw: _Raw, datum: Datum, level: str | None, mistakes: list[Mistake]) -> ReadRegion | None:
     """The region of one feature or row; None if its code is unusable. Every mistake in it is noted."""
     before = len(mistakes)
+    code = from_official(_plain(raw.values.get("code")))
+    region = ReadRegion(raw.place, code, columns=raw.columns)
 
     def note(column: str, wrong: Sentence, instead: Sentence) -> None:
-        mistakes.append(Mistake(f"{raw.place}, {column}", wrong, instead))
+        mistakes.append(Mistake(region.at(column), wrong, instead))
 
-    code = from_official(_plain(raw.values.get("code")))
     for problem in _code_problems(code, level):
         note("code", *problem)
     usable = len(mistakes) == before
-    is_cell = len(code) == UNIT_CELL_DIGITS
     said = _plain(raw.values.get("level")).lower()
     if usable and said:
-        own = {UNIT_CELL, "单元网格"} if is_cell else {level_of(code).value, level_of(code).label.zh}
+        own = {UNIT_CELL, "单元网格"} if region.is_cell else {level_of(code).value, level_of(code).label.zh}
         if said not in own:
             note(
                 "level",
                 Sentence(zh=f"层级“{shown(said)}”与代码不符", en=f"level “{shown(said)}” contradicts the code"),
                 Sentence(zh=f"按代码应为 {sorted(own)[0]}", en=f"by the code it is {sorted(own)[0]}"),
             )
-    attributes = _attributes(raw.values, is_cell, note)
-    shape = None
+    region.attributes = _attributes(raw.values, region.is_cell, note)
     if raw.geometry is not _ABSENT:
         rings, problems = (
             shapes.rings_of_text(raw.geometry)
@@ -382,10 +389,10 @@ def _region(raw: _Raw, datum: Datum, level: str | None, mistakes: list[Mistake])
             else shapes.rings_of_geojson(raw.geometry)
         )
         if not problems:
-            shape, problems = shapes.shape_of(rings, datum, code)
+            region.shape, problems = shapes.shape_of(rings, datum, code)
         for problem in problems:
             note("geometry", *problem)
-    return ReadRegion(raw.place, code, attributes, shape) if usable else None
+    return region if usable else None
 
 
 def _code_problems(code: str, level: str | None) -> list[shapes.Problem]:

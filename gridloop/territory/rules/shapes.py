@@ -17,6 +17,9 @@ from gridloop.territory.rules.codes import PRIVATE_DISTRICT, shown
 MAX_CORNERS = 200_000
 """Corners of one boundary; a detailed province has fewer."""
 
+_DECIMALS = 8
+"""Degrees to a millimetre: what was exported in another datum comes back as exactly what it was."""
+
 Problem = tuple[Sentence, Sentence]
 """What is wrong, and what to write instead."""
 Rings = list[list[NDArray[np.float64]]]
@@ -144,7 +147,9 @@ def shape_of(rings: Rings, datum: Datum, code: str = "") -> tuple[Any, list[Prob
             ]
     if problems:
         return None, problems
-    converted = [[np.column_stack(to_wgs84(ring[:, 0], ring[:, 1], datum)) for ring in part] for part in rings]
+    converted = [
+        [np.column_stack(to_wgs84(ring[:, 0], ring[:, 1], datum)).round(_DECIMALS) for ring in part] for part in rings
+    ]
     polygons = [shapely.Polygon(part[0], part[1:]) for part in converted]
     shape = shapely.remove_repeated_points(polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons))
     if not shapely.is_valid(shape):
