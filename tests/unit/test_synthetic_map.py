@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -203,3 +205,21 @@ def test_points_without_a_place_make_none() -> None:
         areas_from_points([np.nan, 1.0], [1.0, 1.0], ["a", ""], code="990001", name="x")
     with pytest.raises(ValueError, match="not a district code"):
         areas_from_points([1.0], [1.0], ["a"], code="99", name="x")
+
+
+@pytest.mark.parametrize(("city", "own"), [("chicago", 0.97), ("los_angeles", 0.97), ("baltimore", 0.85)])
+def test_real_requests_lie_in_the_areas_drawn_from_them(city: str, own: float) -> None:
+    stream = FOLDER.parents[2] / "shared" / "data" / "us311" / "stream.csv.gz"
+    if not stream.exists():
+        pytest.skip("needs ../shared/data/us311: real service requests with the names of their areas")
+    with gzip.open(stream, "rt", encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if r["city"] == city]
+    x, y = (np.array([float(r[c] or "nan") for r in rows]) for c in ("lon", "lat"))
+    regions = areas_from_points(x, y, [r["area"] for r in rows], code="990001", name=city)
+    drawn = [r for r in regions if r.shape is not None]
+    found = Locator([r.code for r in drawn], [r.shape for r in drawn]).locate(x, y)
+    names = {r.code: r.name for r in regions}
+    placed = [
+        (names.get(code), row["area"]) for code, row in zip(found, rows, strict=True) if row["area"] and row["lat"]
+    ]
+    assert np.mean([a == " ".join(b.split()) for a, b in placed]) > own
