@@ -1,4 +1,4 @@
-"""Write docs/reference/command-line.md and settings.md from the program itself. `--check` only compares them."""
+"""Write the pages of docs/reference that the program itself can tell. `--check` only compares them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import reference_api
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
@@ -30,7 +32,12 @@ def main() -> None:
 
 
 def pages() -> dict[str, str]:
-    return {"command-line.md": command_line(), "settings.md": settings()}
+    return {
+        "command-line.md": command_line(),
+        "settings.md": settings(),
+        "rest-api.md": reference_api.rest_api(MADE),
+        "roles-and-permissions.md": reference_api.roles(MADE),
+    }
 
 
 def same(path: Path, text: str) -> bool:
