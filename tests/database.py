@@ -6,6 +6,7 @@ the server and ends it; the workers of pytest-xdist inherit DATABASE_URL and mak
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -33,7 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
         _cluster.start()
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
+@atexit.register  # also when the run ends before pytest has begun, by a mistake in a conftest
+def _clear() -> None:
     if _cluster is not None:
         _cluster.stop()
     for folder in _ours:

@@ -41,9 +41,9 @@ def make_venv() -> None:
     except ImportError:
         ensurepip = None  # type: ignore[assignment]
     if ensurepip is not None:
-        venv.create(HOME, with_pip=True, symlinks=True, upgrade_deps=False)
+        venv.create(HOME, with_pip=True, symlinks=True, clear=of_another_python())
         return
-    venv.create(HOME, with_pip=False, symlinks=True)
+    venv.create(HOME, with_pip=False, symlinks=True, clear=of_another_python())
     outer = subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "pip"], check=False
     )
@@ -54,6 +54,13 @@ def make_venv() -> None:
             "This python3 has neither ensurepip nor pip. Install it and try again: sudo apt-get install python3-venv "
             "(Debian, Ubuntu) or sudo dnf install python3-pip (Fedora, openEuler).",
         )
+
+
+def of_another_python() -> bool:
+    """Whether .venv was made by another Python: then nothing in it can be used."""
+    described = HOME / "pyvenv.cfg"
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return described.exists() and f"version = {version}" not in described.read_text()
 
 
 def pip(*arguments: str) -> None:
