@@ -17,6 +17,7 @@ import pytest
 from gridloop.kernel.postgres import Cluster
 from gridloop.kernel.postgres.cluster import SUPERUSER
 
+_owner = os.getpid()
 _ours: list[Path] = []
 _cluster: Cluster | None = None
 
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @atexit.register  # also when the run ends before pytest has begun, by a mistake in a conftest
 def _clear() -> None:
+    if os.getpid() != _owner:  # a fork of the run, such as a test makes
+        return
     if _cluster is not None:
         _cluster.stop()
     for folder in _ours:
