@@ -13,6 +13,7 @@ from gridloop.cli.imports import imports
 from gridloop.cli.packs import packs
 from gridloop.cli.password import password
 from gridloop.cli.processes import run
+from gridloop.cli.replay import replay
 from gridloop.cli.speaking import Group
 from gridloop.cli.up import up
 from gridloop.cli.words import say
@@ -30,5 +31,5 @@ def root() -> None:
     pass
 
 
-for _command in (up, check, db, imports, discover, packs, audit, export, password, run):
+for _command in (up, check, db, imports, discover, packs, audit, export, replay, password, run):
     root.add_command(_command)

@@ -207,8 +207,8 @@ class _Player:
         self.recording, self.summary = recording, summary
         self.worker = Worker(mortal=False)
         self.executed = BEFORE_ALL
-        self.near: dict[tuple[str, int, int], list[Recorded]] = defaultdict(list)
-        """The requests that were played and have a closing, by type and square."""
+        self.near: dict[tuple[str, int, int], list[tuple[int, Recorded]]] = defaultdict(list)
+        """The requests that have a closing, by type and square, each with the number of its window."""
         self.gates = {
             key: (1.05 * t.duplicate.meters, timedelta(hours=t.duplicate.hours))
             for key, t in standard.current().case_types.items()
@@ -235,7 +235,7 @@ class _Player:
                 window = []
             window.append(request)
             if request.closed is not None and (square := _square(request)):
-                self.near[square].append(request)
+                self.near[square].append((self.summary.windows, request))
         if window:
             yield window, window[-1].created
 
@@ -251,11 +251,15 @@ class _Player:
                 beside = self.near.get((kind, r, c))
                 if beside:
                     since = request.created - memory
-                    beside[:] = [x for x in beside if x.created >= since and (x.closed or since) > self.executed]
-                    for one in beside:
+                    beside[:] = [(n, x) for n, x in beside if x.created >= since and not self._was_closed(n, x)]
+                    for _, one in beside:
                         if one.closed is not None and one.closed <= request.created and _apart(one, request) <= meters:
                             return True
         return False
+
+    def _was_closed(self, window: int, request: Recorded) -> bool:
+        """Whether its closing was played: what came in an earlier window is closed up to `executed`."""
+        return window < self.summary.windows and request.closed is not None and request.closed <= self.executed
 
     # --- one window -------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ OPENING, CLOSING = 7, 22
 """The hours in which somebody looks at the screens; what comes at night waits for the morning."""
 MORNING_AFTER = 11
 """The hour of the next day at which the demonstration stops."""
-LESSONS = 1_000
+LESSONS = 2_000
 """Invented reports from which the demonstration's classifier learns; another seed than the day's."""
 Progress = Callable[[int, int], None]
 """(steps done, steps in all)."""
@@ -207,8 +207,17 @@ class _Day:
         self.day = day
         known = set(standard.current().case_types)
         types = [t for t in case_types() if t in known]
-        written = write_day(places, count=count, seed=seed, day=day, types=types, channel_keys=f"demo-{day}")
-        self.written = list(written)
+        self.written = [
+            *write_day(places, count=count, seed=seed, day=day, types=types, channel_keys=f"demo-{day}"),
+            *write_day(
+                places,
+                count=count // 3,
+                seed=seed + 1,
+                day=day + timedelta(days=1),
+                types=types,
+                channel_keys=f"demo-{day}-after",
+            ),
+        ]
         self.truth: dict[str, Truth] = {w.report.key: w.truth for w in self.written}
         self.worker = Worker(mortal=False)
         self.moves: Counter[str] = Counter()
@@ -229,8 +238,9 @@ class _Day:
                 self.worker.drain()
                 if done == 3:
                     self._handed_over(now)
-                self._look(now, last=now >= times[-4])
-                self.worker.drain()
+                if done < len(times):  # what came in the last half hour is still untouched when the day ends
+                    self._look(now, last=now >= times[-4])
+                    self.worker.drain()
                 watch_the_clock()
                 self.worker.drain()
             if progress:
@@ -238,7 +248,7 @@ class _Day:
         with clock.frozen(times[-1]):
             self._fill_the_gaps(times[-1])
             self.worker.drain()
-        return self._summary(codes)
+        return self._summary(sent, codes)
 
     def _steps(self) -> Iterable[datetime]:
         midnight = datetime(self.day.year, self.day.month, self.day.day, tzinfo=ZONE)
@@ -488,7 +498,7 @@ class _Day:
                 if Case.objects.filter(state=state).exists():
                     break
 
-    def _summary(self, codes: Mapping[str, str]) -> Summary:
+    def _summary(self, sent: int, codes: Mapping[str, str]) -> Summary:
         counted = Counter(Case.objects.values_list("state", flat=True))
         indicator = standard.current().indicators["on_time_rate"]
         names = {str(u.id): u.name for u in self.units}
@@ -499,7 +509,7 @@ class _Day:
         }
         return Summary(
             day=self.day,
-            reports=len(self.written),
+            reports=sent,
             reconciliation=reconciliation(),
             states={state: counted[state] for state in STATES},
             on_time=on_time,
