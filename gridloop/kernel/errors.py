@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gridloop.kernel.language import Sentence
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a defect
+class Refused(Exception):
     """An act that is not allowed now. Carries the sentence for the person and the HTTP status for a machine.
 
     `code` is a stable word for programs (`illegal_move`, `conflict`, `not_found`, `forbidden`, ...).
@@ -45,7 +45,7 @@ class Mistake:
         return f"{self.place}: {self.wrong} → {self.instead}"
 
 
-class Mistakes(Exception):  # noqa: N818 - it is an answer, not a defect
+class Mistakes(Exception):
     """All the mistakes of one input together. Nothing of the input was kept."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:

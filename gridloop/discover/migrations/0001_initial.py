@@ -5,54 +5,80 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Report',
+            name="Report",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('client', models.CharField(max_length=40)),
-                ('key', models.CharField(max_length=200)),
-                ('digest', models.BinaryField(max_length=32)),
-                ('number', models.CharField(max_length=24, unique=True)),
-                ('secret', models.CharField(max_length=64)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('triage', 'Triage'), ('opened', 'Opened'), ('joined', 'Joined'), ('refused', 'Refused')], db_default='waiting', default='waiting', max_length=8)),
-                ('channel', models.CharField(max_length=24)),
-                ('title', models.CharField(blank=True, default='', max_length=300)),
-                ('text', models.TextField()),
-                ('address', models.CharField(blank=True, default='', max_length=300)),
-                ('lon', models.FloatField(null=True)),
-                ('lat', models.FloatField(null=True)),
-                ('case_type', models.CharField(blank=True, default='', max_length=60)),
-                ('urgent', models.BooleanField(default=False)),
-                ('contact_id', models.BigIntegerField(null=True)),
-                ('reported_at', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField(null=True)),
-                ('extra', models.JSONField(default=dict)),
-                ('case_id', models.BigIntegerField(null=True)),
-                ('guess', models.JSONField(null=True)),
-                ('settled_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("client", models.CharField(max_length=40)),
+                ("key", models.CharField(max_length=200)),
+                ("digest", models.BinaryField(max_length=32)),
+                ("number", models.CharField(max_length=24, unique=True)),
+                ("secret", models.CharField(max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("triage", "Triage"),
+                            ("opened", "Opened"),
+                            ("joined", "Joined"),
+                            ("refused", "Refused"),
+                        ],
+                        db_default="waiting",
+                        default="waiting",
+                        max_length=8,
+                    ),
+                ),
+                ("channel", models.CharField(max_length=24)),
+                ("title", models.CharField(blank=True, default="", max_length=300)),
+                ("text", models.TextField()),
+                ("address", models.CharField(blank=True, default="", max_length=300)),
+                ("lon", models.FloatField(null=True)),
+                ("lat", models.FloatField(null=True)),
+                ("case_type", models.CharField(blank=True, default="", max_length=60)),
+                ("urgent", models.BooleanField(default=False)),
+                ("contact_id", models.BigIntegerField(null=True)),
+                ("reported_at", models.DateTimeField()),
+                ("received_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField(null=True)),
+                ("extra", models.JSONField(default=dict)),
+                ("case_id", models.BigIntegerField(null=True)),
+                ("guess", models.JSONField(null=True)),
+                ("settled_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state__in', ['waiting', 'triage'])), fields=['state', 'id'], name='report_state'), models.Index(condition=models.Q(('case_id__isnull', False)), fields=['case_id'], name='report_case')],
-                'constraints': [models.UniqueConstraint(fields=('client', 'key'), name='report_key_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state__in", ["waiting", "triage"])),
+                        fields=["state", "id"],
+                        name="report_state",
+                    ),
+                    models.Index(
+                        condition=models.Q(("case_id__isnull", False)), fields=["case_id"], name="report_case"
+                    ),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("client", "key"), name="report_key_once")],
             },
         ),
         migrations.CreateModel(
-            name='Lesson',
+            name="Lesson",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('case_type', models.CharField(max_length=60)),
-                ('guessed', models.CharField(blank=True, default='', max_length=60)),
-                ('by', models.CharField(max_length=60)),
-                ('at', models.DateTimeField()),
-                ('report', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='lesson', to='discover.report')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("case_type", models.CharField(max_length=60)),
+                ("guessed", models.CharField(blank=True, default="", max_length=60)),
+                ("by", models.CharField(max_length=60)),
+                ("at", models.DateTimeField()),
+                (
+                    "report",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lesson", to="discover.report"
+                    ),
+                ),
             ],
         ),
     ]

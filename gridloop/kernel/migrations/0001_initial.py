@@ -6,52 +6,68 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('worker', models.BigIntegerField()),
-                ('reaction', models.CharField(max_length=60)),
-                ('deliveries', models.JSONField()),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("worker", models.BigIntegerField()),
+                ("reaction", models.CharField(max_length=60)),
+                ("deliveries", models.JSONField()),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('event_id', models.BigIntegerField()),
-                ('reaction', models.CharField(max_length=60)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('stuck', 'Stuck')], db_default='pending', default='pending', max_length=8)),
-                ('attempts', models.SmallIntegerField(db_default=0, default=0)),
-                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('error', models.TextField(db_default='', default='')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("event_id", models.BigIntegerField()),
+                ("reaction", models.CharField(max_length=60)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("stuck", "Stuck")],
+                        db_default="pending",
+                        default="pending",
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.SmallIntegerField(db_default=0, default=0)),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("error", models.TextField(db_default="", default="")),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['reaction', 'id'], name='delivery_waiting'), models.Index(condition=models.Q(('state', 'stuck')), fields=['state'], name='delivery_stuck')],
-                'constraints': [models.UniqueConstraint(fields=('event_id', 'reaction'), name='delivery_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "pending")), fields=["reaction", "id"], name="delivery_waiting"
+                    ),
+                    models.Index(condition=models.Q(("state", "stuck")), fields=["state"], name="delivery_stuck"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("event_id", "reaction"), name="delivery_once")],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=60)),
-                ('subject', models.CharField(max_length=40)),
-                ('actor', models.CharField(max_length=60)),
-                ('at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), default=gridloop.kernel.clock.now)),
-                ('data', models.JSONField(default=dict)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=60)),
+                ("subject", models.CharField(max_length=40)),
+                ("actor", models.CharField(max_length=60)),
+                ("at", models.DateTimeField()),
+                (
+                    "recorded_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=gridloop.kernel.clock.now
+                    ),
+                ),
+                ("data", models.JSONField(default=dict)),
             ],
             options={
-                'indexes': [models.Index(fields=['subject', 'id'], name='event_subject')],
+                "indexes": [models.Index(fields=["subject", "id"], name="event_subject")],
             },
         ),
     ]
