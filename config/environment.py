@@ -287,10 +287,24 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
                     Sentence(zh="见 docs/reference/settings.md", en="see docs/reference/settings.md"),
                 )
             )
+    if not environment.get("GRIDLOOP_HTTPS", "").strip():
+        values["GRIDLOOP_HTTPS"] = not set(values.get("GRIDLOOP_HOSTS", ())) <= {"localhost", "127.0.0.1", "[::1]"}
+    if values.get("GRIDLOOP_HTTPS") and values.get("GRIDLOOP_BEHIND_PROXY") is False:
+        mistakes.append(
+            Mistake(
+                "GRIDLOOP_BEHIND_PROXY",
+                Sentence(
+                    zh="对外主机名须经 HTTPS 访问，而 HTTPS 由前面的反向代理提供",
+                    en="others reach this by HTTPS, and that is what a proxy in front provides",
+                ),
+                Sentence(
+                    zh="yes（代理须设置 X-Forwarded-Proto）；封闭网络中不用 HTTPS 则设 GRIDLOOP_HTTPS=no",
+                    en="yes (and let the proxy set X-Forwarded-Proto), or GRIDLOOP_HTTPS=no in a closed network",
+                ),
+            )
+        )
     if mistakes:
         raise WrongSettings(mistakes)
-    if not environment.get("GRIDLOOP_HTTPS", "").strip():
-        values["GRIDLOOP_HTTPS"] = not set(values["GRIDLOOP_HOSTS"]) <= {"localhost", "127.0.0.1", "[::1]"}
     return values
 
 

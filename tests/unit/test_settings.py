@@ -41,7 +41,10 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_way_out() -> None:
 
 
 def test_a_name_that_others_can_reach_asks_for_https_unless_told_otherwise() -> None:
-    assert environment.read({"GRIDLOOP_HOSTS": "grid.example.gov.cn"})["GRIDLOOP_HTTPS"] is True
+    behind = {"GRIDLOOP_HOSTS": "grid.example.gov.cn", "GRIDLOOP_BEHIND_PROXY": "yes"}
+    assert environment.read(behind)["GRIDLOOP_HTTPS"] is True
+    with pytest.raises(environment.WrongSettings, match="GRIDLOOP_BEHIND_PROXY"):
+        environment.read({"GRIDLOOP_HOSTS": "grid.example.gov.cn"})
     assert environment.read({"GRIDLOOP_HOSTS": "10.0.0.8", "GRIDLOOP_HTTPS": "no"})["GRIDLOOP_HTTPS"] is False
 
 
