@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gridloop.cases import events as case
 from gridloop.cases.queries import unlike_their_record
 from gridloop.discover import events as report
-from gridloop.discover.reactions import triage
+from gridloop.discover.reactions import forget_in_time, triage
 from gridloop.dispatch.reactions import climb, route, urge, warn, watch_the_clock
 from gridloop.evaluate.reactions import note
 from gridloop.feedback import events as callback
@@ -17,10 +17,13 @@ from gridloop.handle.queries import unlike_its_record
 from gridloop.handle.reactions import make_copies
 from gridloop.kernel import events, jobs, sealing
 from gridloop.kernel.events import Happened, Reaction
+from gridloop.people.reactions import tidy_up
+from gridloop.registry.reactions import forget_reporters
 
 REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     # discover: 发现
     report.ReportReceived: [triage],
+    report.ReportRefused: [forget_in_time],
     # dispatch: 派遣
     case.CaseOpened: [route, note],
     case.CaseFiled: [route, note],
@@ -31,7 +34,7 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     # handle: 处置
     evidence.EvidenceAdded: [make_copies],
     # feed back: 反馈
-    case.CaseClosed: [ask, note],
+    case.CaseClosed: [ask, note, forget_in_time],
     callback.ReporterAsked: [note],
     callback.ReporterAnswered: [note],
     # evaluate: 评价
@@ -42,15 +45,15 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     case.CaseSelfHandled: [note],
     case.CheckFailed: [note],
     case.CaseSentBack: [note],
-    case.CaseReopened: [note],
+    case.CaseReopened: [note, forget_in_time],
     case.CaseExtended: [note],
     case.CaseSuspended: [note],
     case.CaseResumed: [note],
-    case.CaseForceClosed: [note],
-    case.CaseCancelled: [note],
-    case.CaseRejected: [note],
-    case.CaseRefuted: [note],
-    case.FilingRefused: [note],
+    case.CaseForceClosed: [note, forget_in_time],
+    case.CaseCancelled: [note, forget_in_time],
+    case.CaseRejected: [note, forget_in_time],
+    case.CaseRefuted: [note, forget_in_time],
+    case.FilingRefused: [note, forget_in_time],
     case.CaseCorrected: [route, note],
     case.AppealDecided: [note],
 }
@@ -64,7 +67,7 @@ IN_BULK: Sequence[Reaction] = [
 ]
 
 TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
-    "* * * * *": [watch_the_clock],
+    "* * * * *": [watch_the_clock, forget_reporters, tidy_up],
 }
 """Cron line -> what to do then."""
 

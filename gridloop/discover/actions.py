@@ -15,8 +15,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from gridloop.cases.actions import Move, NewCase, move_cases, open_cases
+from gridloop.cases.models import Case
 from gridloop.cases.queries import cases_for, open_near
 from gridloop.cases.workflow import ENDS
 from gridloop.discover import queries as discover_queries
@@ -29,7 +31,7 @@ from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.people.viewer import SYSTEM, Viewer
-from gridloop.registry.actions import NewContact, forget_contacts, remember_contacts
+from gridloop.registry.actions import NewContact, forget_contacts, remember_contacts, set_wipe
 from gridloop.standard import queries as standard_queries
 from gridloop.standard.rules.standard import CaseType, Standard
 from gridloop.territory import queries as territory
@@ -525,7 +527,7 @@ def settle_reports(answers: Sequence[Answer], *, viewer: Viewer, at: datetime | 
     now = at or clock.now()
     with transaction.atomic():
         ids = [a.report_id for a in answers]
-        rows = Report.objects.filter(id__in=ids, state=Report.State.TRIAGE).select_for_update().order_by("id")
+        rows = discover_queries.triage_list(viewer).filter(id__in=ids).select_for_update()
         reports = {r.id: r for r in rows}
         standard = standard_queries.current()
         mistakes: list[Mistake] = []
@@ -580,6 +582,24 @@ def settle_reports(answers: Sequence[Answer], *, viewer: Viewer, at: datetime | 
             ]
         )
     return [reports[i] for i in ids]
+
+
+def time_contacts(*, case_ids: Sequence[int] = (), report_ids: Sequence[int] = ()) -> None:
+    """Set when the reporters of these cases and reports are forgotten: after the end of the case, or of the report.
+
+    Looks at what holds now, so that late and repeated news of an end or a reopening do no harm.
+    """
+    named = Report.objects.filter(Q(case_id__in=case_ids) | Q(id__in=report_ids), contact_id__isnull=False)
+    reports = list(named.values_list("contact_id", "case_id", "state", "settled_at"))
+    cases = Case.objects.filter(id__in={case for _, case, _, _ in reports if case}, state__in=ENDS)
+    ended = {case: closed or since for case, closed, since in cases.values_list("id", "closed_at", "stage_at")}
+    set_wipe(
+        ends={
+            contact: at if state == Report.State.REFUSED else ended.get(case or 0)
+            for contact, case, state, at in reports
+            if contact is not None
+        }
+    )
 
 
 def _settle_mistake(n: int, name: str, zh: str, en: str) -> Mistake:

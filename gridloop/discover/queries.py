@@ -11,13 +11,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from gridloop.cases.models import Case
 from gridloop.cases.workflow import STATES
 from gridloop.discover.models import Report
 from gridloop.discover.rules.classify import Classifier
 from gridloop.discover.rules.place import Entry, Gazetteer
+from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard_queries
 from gridloop.standard.rules.standard import Standard
@@ -84,10 +85,20 @@ def _entries(path: Path) -> list[Entry]:
 
 
 def triage_list(viewer: Viewer) -> QuerySet[Report]:
-    """The reports that wait for a person, oldest first."""
+    """The reports that wait for a person, oldest first. Who sees a part of the district gets what was guessed there.
+
+    A report without a place is for those who see all of it.
+    """
     if not viewer.may("triage"):
         return Report.objects.none()
-    return Report.objects.filter(state=Report.State.TRIAGE).order_by("id")
+    waiting = Report.objects.filter(state=Report.State.TRIAGE).order_by("id")
+    if viewer.kind == "system" or any(ROLES[g.role].sees == "all" for g in viewer.grants):
+        return waiting
+    near = Q(pk__in=[])
+    for grant in viewer.grants:
+        if ROLES[grant.role].sees == "region" and grant.region_code and "triage" in ROLES[grant.role].may:
+            near |= Q(guess__region__startswith=grant.region_code)
+    return waiting.filter(near)
 
 
 def report_by_secret(number: str, secret: str) -> Report | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.models import Session
 from django.core import signing
 from django.db import connection, transaction
 
@@ -197,7 +198,8 @@ def _device_of(mark: str) -> int | None:
 
 
 def tidy(*, at: datetime) -> None:
-    """Forget drained buckets, expired codes and long-ended tokens. For a daily timer."""
+    """Forget drained buckets, ended sessions, expired codes and long-ended tokens. For a timer."""
+    Session.objects.filter(expire_date__lt=at).delete()
     Throttle.objects.filter(at__lt=at - 2 * WINDOW).delete()
     SetupCode.objects.filter(expires_at__lt=at - timedelta(days=30)).delete()
     Token.objects.filter(expires_at__lt=at - timedelta(days=30)).delete()

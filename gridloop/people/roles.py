@@ -16,8 +16,8 @@ from gridloop.kernel.language import Sentence
 class Role:
     """A post's name, the permissions it carries and how far it sees.
 
-    `sees`: ``all`` (the whole district), ``region`` (cases in its subtree), ``unit`` (cases its unit holds or helps with),
-    ``own`` (cases given to this person), ``none`` (no case at all).
+    `sees`: ``all`` (the whole district), ``region`` (cases in its subtree), ``unit`` (cases its unit holds or
+    helps with), ``own`` (cases given to this person), ``none`` (no case at all).
     """
 
     name: Sentence

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -136,11 +136,15 @@ def _tell_the_watchers(person: int, quota: int, viewer: Viewer, at: datetime) ->
     notify([NewNotice(person_id=w, sentence=sentence, kind="reveal_quota") for w in watchers], at=at)
 
 
-def set_wipe(*, contact_ids: Iterable[int], closed_at: datetime | None) -> int:
-    """Start the clock that destroys contacts, from the closure; None stops it (the case is open again)."""
+def set_wipe(*, ends: Mapping[int, datetime | None]) -> None:
+    """For each contact start the clock that destroys it, from the end of its case; None stops it (open again)."""
     days = int(getattr(settings, "GRIDLOOP_KEEP_CONTACT_DAYS", KEEP_DAYS))
-    after = closed_at + timedelta(days=days) if closed_at else None
-    return ReporterContact.objects.filter(id__in=list(contact_ids), wiped_at__isnull=True).update(wipe_after=after)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE registry_reportercontact AS c SET wipe_after = v.at + make_interval(days => %s) "
+            "FROM unnest(%s::bigint[], %s::timestamptz[]) AS v(id, at) WHERE c.id = v.id AND c.wiped_at IS NULL",
+            [days, list(ends), list(ends.values())],
+        )
 
 
 def wipe_due(*, at: datetime, limit: int = 1000) -> int:

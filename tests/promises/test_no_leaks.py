@@ -159,6 +159,6 @@ def test_name_phone_password_and_token_are_nowhere_but_in_the_sealed_table(
             assert found_in(path.read_bytes(), markers) == [], path.name
 
     contacts = list(ReporterContact.objects.values_list("id", flat=True))
-    set_wipe(contact_ids=contacts, closed_at=now)
+    set_wipe(ends=dict.fromkeys(contacts, now))
     assert wipe_due(at=now + timedelta(days=400)) == len(contacts) == 3
     assert not ReporterContact.objects.filter(sealed__isnull=False).exists()

@@ -140,8 +140,8 @@ def test_beyond_the_quota_of_a_day_nothing_is_revealed_and_two_people_are_told(s
 
 def test_contacts_are_destroyed_twelve_months_after_closure_and_an_open_case_keeps_its_own() -> None:
     closed, opened, reopened = actions.remember_contacts([WANG, WANG, WANG], at=AT)
-    actions.set_wipe(contact_ids=[closed, reopened], closed_at=AT)
-    actions.set_wipe(contact_ids=[reopened], closed_at=None)
+    actions.set_wipe(ends={closed: AT, reopened: AT})
+    actions.set_wipe(ends={reopened: None})
     assert actions.wipe_due(at=AT + timedelta(days=364)) == 0
     assert actions.wipe_due(at=AT + timedelta(days=365)) == 1
     assert actions.wipe_due(at=AT + timedelta(days=366)) == 0

@@ -4,22 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ReporterContact',
+            name="ReporterContact",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('sealed', models.BinaryField(null=True)),
-                ('secret', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField()),
-                ('wipe_after', models.DateTimeField(blank=True, null=True)),
-                ('wiped_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("sealed", models.BinaryField(null=True)),
+                ("secret", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField()),
+                ("wipe_after", models.DateTimeField(blank=True, null=True)),
+                ("wiped_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
     ]

@@ -4,32 +4,35 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('registry', '0001_initial'),
+        ("registry", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RevealCount',
+            name="RevealCount",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('person_id', models.BigIntegerField()),
-                ('day', models.DateField()),
-                ('count', models.PositiveIntegerField(default=0)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("person_id", models.BigIntegerField()),
+                ("day", models.DateField()),
+                ("count", models.PositiveIntegerField(default=0)),
             ],
         ),
         migrations.AddField(
-            model_name='reportercontact',
-            name='key',
+            model_name="reportercontact",
+            name="key",
             field=models.BinaryField(null=True),
         ),
         migrations.AddIndex(
-            model_name='reportercontact',
-            index=models.Index(condition=models.Q(('wipe_after__isnull', False), ('wiped_at__isnull', True)), fields=['wipe_after'], name='contact_wipe_due'),
+            model_name="reportercontact",
+            index=models.Index(
+                condition=models.Q(("wipe_after__isnull", False), ("wiped_at__isnull", True)),
+                fields=["wipe_after"],
+                name="contact_wipe_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='revealcount',
-            constraint=models.UniqueConstraint(fields=('person_id', 'day'), name='reveals_of_a_day'),
+            model_name="revealcount",
+            constraint=models.UniqueConstraint(fields=("person_id", "day"), name="reveals_of_a_day"),
         ),
     ]

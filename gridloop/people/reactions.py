@@ -1,0 +1,11 @@
+"""What is done for the people who work here when the time has come."""
+
+from __future__ import annotations
+
+from gridloop.kernel import clock
+from gridloop.people.access import tidy
+
+
+def tidy_up() -> None:
+    """Forget drained buckets of wrong tries, dead codes, tokens and sessions."""
+    tidy(at=clock.now())
