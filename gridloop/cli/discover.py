@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from gridloop.cli import ground, show
 from gridloop.cli.speaking import Group, option
-from gridloop.cli.words import say
+from gridloop.cli.words import say, told
 from gridloop.kernel.errors import Mistake, Mistakes, Refused
 from gridloop.kernel.language import Sentence
 
@@ -30,7 +30,10 @@ _TEXT = option(
 )
 _LABEL = option("--label", default="", zh="类别所在的列。", en="The column with the kind.")
 _GROUP = option(
-    "--group", default="", zh="近似重复的分组列，评估时不跨组。", en="The column that groups near-duplicates."
+    "--group",
+    default="",
+    zh="近似重复的分组列；不给则自动判断。",
+    en="The column that groups near-duplicates; found otherwise.",
 )
 
 
@@ -96,6 +99,7 @@ def train(file: Path | None, texts: Sequence[str], label: str, group: str, out: 
     with ground.database():
         from gridloop.discover.imports import type_alias
         from gridloop.discover.queries import model_path
+        from gridloop.discover.rules import assess
 
         examples = _read(file, texts, label, group) if file else _answered()
         labels = examples.labels
@@ -112,7 +116,8 @@ def train(file: Path | None, texts: Sequence[str], label: str, group: str, out: 
                     )
                 )
         began = time.monotonic()
-        classifier = _train(examples.texts, labels, examples.groups)
+        with _enough_examples():
+            classifier = assess.train(examples.texts, labels, examples.groups)
         target = out or model_path()
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.{os.getpid()}.npz")
@@ -130,8 +135,8 @@ def train(file: Path | None, texts: Sequence[str], label: str, group: str, out: 
 
 @discover.command(
     help=say(
-        "评估：默认 5 折交叉（同组不跨折）；给出 --model 则评估该模型。",
-        "Measure: 5-fold cross-validation that never splits a group, or the model given with --model.",
+        "评估：交叉验证（近似重复不跨折）；给出 --model 则评估该模型。",
+        "Measure by cross-validation that never splits a group of near-duplicates, or measure the model of --model.",
     )
 )
 @click.argument("file", type=FILE, required=False)
@@ -141,34 +146,28 @@ def train(file: Path | None, texts: Sequence[str], label: str, group: str, out: 
 @option("--model", type=FILE, zh="已有的模型。", en="A model that exists.")
 @option("--folds", default=5, show_default=True, type=click.IntRange(2, 20), zh="折数。", en="How many folds.")
 def evaluate(file: Path | None, texts: Sequence[str], label: str, group: str, model: Path | None, folds: int) -> None:
-    import numpy as np
-
     with ground.database():
         examples = _read(file, texts, label, group) if file else _answered()
-    from gridloop.discover.rules import classify
+    from gridloop.discover.rules import assess
+    from gridloop.discover.rules.classify import Classifier
 
-    truth = np.array(examples.labels)
-    answers = np.empty(len(truth), dtype=object)
     began = time.monotonic()
-    if model:
-        answers[:] = [g.case_type for g in classify.Classifier.load(model).guess(examples.texts)]
-    else:
-        numbers = np.unique(truth, return_inverse=True)[1]
-        parts = classify.folds(numbers, examples.groups, folds)
-        with show.progress(say("评估", "Measuring"), len(parts)) as advance:
-            for known, asked in parts:
-                groups = [examples.groups[n] for n in known] if examples.groups is not None else None
-                learnt = _train([examples.texts[n] for n in known], [examples.labels[n] for n in known], groups)
-                answers[asked] = [g.case_type for g in learnt.guess([examples.texts[n] for n in asked])]
-                advance(1)
-    _tell(truth, answers.astype(str), time.monotonic() - began)
+    with _enough_examples():
+        if model:
+            found = assess.judge(Classifier.load(model), examples.texts, examples.labels)
+        else:
+            found = assess.evaluate(examples.texts, examples.labels, examples.groups, number=folds)
+    click.echo(told(found.report()))
+    took = time.monotonic() - began
+    click.echo(say(f"{len(examples.texts)} 条，{took:.1f} 秒", f"{len(examples.texts)} examples, {took:.1f} s"))
 
 
-def _train(texts: Sequence[str], labels: Sequence[str], groups: Sequence[Any] | None) -> Any:
-    from gridloop.discover.rules.classify import Classifier, TooFewExamples
+@contextmanager
+def _enough_examples() -> Iterator[None]:
+    from gridloop.discover.rules.classify import TooFewExamples
 
     try:
-        return Classifier.train(texts, labels, groups)
+        yield
     except TooFewExamples:
         raise Refused(
             Sentence(
@@ -176,26 +175,3 @@ def _train(texts: Sequence[str], labels: Sequence[str], groups: Sequence[Any] | 
                 en="Too few examples: at least two kinds with two examples each are needed.",
             )
         ) from None
-
-
-def _tell(truth: Any, answers: Any, seconds: float) -> None:
-    from sklearn.metrics import f1_score, precision_recall_fscore_support
-
-    kinds = sorted(set(truth.tolist()))
-    precision, recall, f1, count = precision_recall_fscore_support(truth, answers, labels=kinds, zero_division=0)
-    show.summary(
-        say("每类的 F1（精确率、召回率、例子数）", "F1 of each kind (precision, recall, examples)"),
-        {
-            k: f"{f:.3f}  ({p:.3f}, {r:.3f}, {n})"
-            for k, p, r, f, n in zip(kinds, precision, recall, f1, count, strict=True)
-        },
-    )
-    show.summary(
-        say("合计", "All"),
-        {
-            "macro-F1": f"{f1_score(truth, answers, labels=kinds, average='macro', zero_division=0):.4f}",
-            say("正确率", "accuracy"): f"{(truth == answers).mean():.4f}",
-            say("例子", "examples"): len(truth),
-            say("秒", "seconds"): round(seconds, 1),
-        },
-    )
