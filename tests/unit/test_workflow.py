@@ -54,7 +54,8 @@ def test_every_row_names_real_states_guards_and_permissions() -> None:
         assert step.to in STATES or step.to == ""
         assert set(step.guards) <= set(GUARDS), step
         assert step.permission in granted, f"nobody may {step.verb}: {step.permission}"
-        assert step.name.zh and step.name.en
+        assert step.name.zh
+        assert step.name.en
         assert step.event.__doc__
 
 
