@@ -7,6 +7,7 @@ and the answer does not depend on the order in which regions were stored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from gridloop.kernel.coordinates import MEAN_RADIUS, meters_between
 
 Codes = NDArray[np.str_]
 Shapes = NDArray[np.object_]
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 _CHUNK = 1 << 17
 """Points per round: keeps the pairs of a round in a few megabytes whatever the batch."""
@@ -25,27 +28,73 @@ OUTSIDE = ""
 
 
 class _Layer:
-    """The polygons of one level, in the order of their codes."""
+    """The polygons of one level, in the order of their codes, and a net of squares that says which to ask."""
 
     def __init__(self, codes: Sequence[str], shapes: Shapes) -> None:
         order = np.argsort(np.asarray(codes), kind="stable")
         self.codes: Codes = np.append(np.asarray(codes)[order], OUTSIDE)
         self.shapes: Shapes = shapes[order]
         shapely.prepare(self.shapes)
-        self.tree = shapely.STRtree(self.shapes)
+        self._box = shapely.bounds(self.shapes).T.copy()
+        self._west, self._south = self._box[:2].min(axis=1)
+        self._east, self._north = self._box[2:].max(axis=1)
+        side = math.ceil(math.sqrt(4 * len(codes)))
+        while self._spread(side) > 32 * len(codes) + 1024:  # large polygons that overlap: fewer, larger squares
+            side //= 2
+        self._members, self._starts = self._net()
 
-    def find(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _spread(self, side: int) -> int:
+        """Take a net of `side` x `side` squares; returns how many polygons its squares name together."""
+        self._side = side
+        self._scale = [side / max(self._east - self._west, 1e-9), side / max(self._north - self._south, 1e-9)]
+        (left, low), (right, high) = self._squares(*self._box[:2]), self._squares(*self._box[2:])
+        self._range = left, low, right - left + 1, high - low + 1
+        return int((self._range[2] * self._range[3]).sum())
+
+    def _squares(self, x: Floats, y: Floats) -> tuple[Places, Places]:
+        """Columns and rows. Both grow with x and y, so a point in a polygon's box is in one of the box's squares."""
+        column = ((x - self._west) * self._scale[0]).astype(np.intp)
+        row = ((y - self._south) * self._scale[1]).astype(np.intp)
+        return np.clip(column, 0, self._side - 1), np.clip(row, 0, self._side - 1)
+
+    def _net(self) -> tuple[Places, Places]:
+        """The polygons of each square, square after square, and where each square's begin."""
+        left, low, width, height = self._range
+        polygon, step = _run(width * height)
+        square = (low[polygon] + step // width[polygon]) * self._side + left[polygon] + step % width[polygon]
+        order = np.argsort(square, kind="stable")
+        return polygon[order], np.searchsorted(square[order], np.arange(self._side**2 + 1))
+
+    def find(self, x: Floats, y: Floats) -> Places:
         """For each point the place of its polygon in `codes`; the last place (outside) where there is none."""
         found = np.full(len(x), len(self.shapes), dtype=np.intp)
         for start in range(0, len(x), _CHUNK):
             part = slice(start, start + _CHUNK)
-            points, polygons = self.tree.query(shapely.points(x[part], y[part]))
-            # Highest code first: where several touch a point, the lowest is written last and stays.
-            order = np.argsort(-polygons, kind="stable")
-            points, polygons = points[order], polygons[order]
-            touch = shapely.intersects_xy(self.shapes[polygons], x[part][points], y[part][points])
-            found[part][points[touch]] = polygons[touch]
+            self._find(x[part], y[part], found[part])
         return found
+
+    def _find(self, x: Floats, y: Floats, found: Places) -> None:
+        near = np.flatnonzero((x >= self._west) & (x <= self._east) & (y >= self._south) & (y <= self._north))
+        column, row = self._squares(x[near], y[near])
+        square = row * self._side + column
+        first = self._starts[square]
+        which, step = _run(self._starts[square + 1] - first)
+        points, polygons = near[which], self._members[first[which] + step]
+        px, py, box = x[points], y[points], self._box
+        maybe = (px >= box[0][polygons]) & (px <= box[2][polygons])
+        maybe &= (py >= box[1][polygons]) & (py <= box[3][polygons])
+        points, polygons = points[maybe], polygons[maybe]
+        # Highest code first: where several touch a point, the lowest is written last and stays.
+        order = np.argsort(-polygons, kind="stable")
+        points, polygons = points[order], polygons[order]
+        touch = shapely.intersects_xy(self.shapes[polygons], x[points], y[points])
+        found[points[touch]] = polygons[touch]
+
+
+def _run(counts: Places) -> tuple[Places, Places]:
+    """For counts (2, 0, 3): the owners (0, 0, 2, 2, 2) and the steps within each (0, 1, 0, 1, 2)."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
 
 
 class Locator:
@@ -90,9 +139,10 @@ class Locator:
         if not len(lost) or not self._layers:
             return answer, meters
         layer = self._layers[0]
+        tree = shapely.STRtree(layer.shapes)
         for i in lost:
             point = shapely.Point(x[i], y[i])
-            near = int(layer.tree.nearest(point))
+            near = int(tree.nearest(point))
             spot = shapely.shortest_line(layer.shapes[near], point).coords[0]
             answer[i] = layer.codes[near]
             meters[i] = float(meters_between(x[i], y[i], spot[0], spot[1]))
