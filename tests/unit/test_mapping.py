@@ -122,6 +122,12 @@ def test_a_report_from_the_future_is_refused_and_a_deadline_in_the_future_is_not
     assert report.values["due_at"] == datetime(2026, 12, 31, 16, tzinfo=UTC)
 
 
+def test_a_deadline_that_is_a_date_lasts_until_the_day_ends() -> None:
+    due = {"column": "限", "end_of_day": True}
+    assert mapped({"限": "2022-07-25"}, due_at=due).values["due_at"] == datetime(2022, 7, 25, 16, tzinfo=UTC)
+    assert mapped({"限": "2022-07-25 09:00"}, due_at=due).values["due_at"] == datetime(2022, 7, 25, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("text", "formats", "moment"),
     [

@@ -21,7 +21,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -68,6 +68,8 @@ class Source:
     formats: tuple[str, ...] = ()
     map: Mapping[str, str] = field(default_factory=dict)
     alias: str = ""
+    end_of_day: bool = False
+    """Whether midnight means the end of that day: for deadlines that are recorded as dates."""
 
     def of(self, cells: Mapping[str, str]) -> str:
         """The field's text in a row."""
@@ -167,7 +169,7 @@ def _source(place: str, raw: object, found: list[Mistake]) -> Source:
     if isinstance(raw, str):
         return Source(columns=(raw,))
     parts = _mapping(place, raw, found)
-    known = ("column", "columns", "join", "value", "formats", "map", "alias")
+    known = ("column", "columns", "join", "value", "formats", "map", "alias", "end_of_day")
     found += [_unknown(f"{place}.{name}", str(name), known) for name in parts if name not in known]
     columns = parts.get("columns") or ([parts["column"]] if parts.get("column") else [])
     if not isinstance(columns, list):
@@ -181,6 +183,7 @@ def _source(place: str, raw: object, found: list[Mistake]) -> Source:
         formats=tuple(map(str, parts.get("formats") or ())),
         map=_texts(f"{place}.map", parts.get("map"), found),
         alias=str(parts.get("alias") or ""),
+        end_of_day=parts.get("end_of_day") is True,
     )
 
 
@@ -204,7 +207,7 @@ def _checked_fields(fields: Mapping[str, Source]) -> Iterable[Mistake]:
     if channel and not channel.columns and not CHANNEL.fullmatch(channel.value):
         yield _mistake("fields.channel", "不是渠道名", "is no channel's name", "例如 hotline", "such as hotline")
     for name, source in fields.items():
-        if source.formats and name not in TIMES:
+        if (source.formats or source.end_of_day) and name not in TIMES:
             yield _mistake(f"fields.{name}.formats", "只用于时间", "is for times only", "删去", "remove it")
 
 
@@ -272,6 +275,8 @@ def apply(mapping: TableMapping, row: int, cells: Mapping[str, str], *, alias: A
         if texts.get(name):
             source = mapping.fields[name]
             moment = moment_of(texts[name], source.formats, mapping.zone)
+            if moment is not None and source.end_of_day:
+                moment = _end_of_day(moment, mapping.zone)
             if moment is None:
                 wrong(source, "不是时间", "is not a time", "写成 2024-01-31 08:30:00", "write 2024-01-31 08:30:00")
             elif name == "reported_at" and moment > now:
@@ -358,6 +363,14 @@ def moment_of(text: str, formats: Sequence[str], zone: tzinfo) -> datetime | Non
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except OverflowError:
         return None
+
+
+def _end_of_day(moment: datetime, zone: tzinfo) -> datetime:
+    """A local midnight stands for its whole day; any other moment for itself."""
+    local = moment.astimezone(zone)
+    if local.time() != time():
+        return moment
+    return (local.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=zone).astimezone(UTC)
 
 
 def content_key(cells: Mapping[str, str]) -> str:
