@@ -25,13 +25,15 @@ pytestmark = pytest.mark.django_db
 def played(settings: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> playing.Summary:
     settings.GRIDLOOP_DATA = tmp_path  # type: ignore[attr-defined]
     monkeypatch.setattr(playing, "LESSONS", 500)  # a lesser classifier asks people more often
-    yield playing.play_demo(district=ROOT / "districts" / "410104", packs=[ROOT / "packs" / "urban"], count=90)
+    yield playing.play_demo(district=ROOT / "districts" / "410104", packs=[ROOT / "packs" / "urban"], count=70)
     forget_map()
 
 
-def test_a_played_day_leaves_work_in_every_hand_and_loses_nothing(played: playing.Summary) -> None:
+def test_a_played_day_leaves_work_in_every_hand_loses_nothing_and_says_that_it_is_invented(
+    played: playing.Summary,
+) -> None:
     assert played.reconciliation["holds"]
-    assert played.reports == Report.objects.count() >= 90
+    assert played.reports == Report.objects.count() >= 70
     assert stuck() == []
     passing = {"pending_verify", "pending_filing", "pending_dispatch", "returned", "dispatched"}
     empty = {state for state in STATES if not Case.objects.filter(state=state).exists()}
@@ -41,8 +43,7 @@ def test_a_played_day_leaves_work_in_every_hand_and_loses_nothing(played: playin
     told = "\n".join(sentence.zh for sentence in played.lines())
     assert "虚构" in told
 
-
-def test_everything_that_was_invented_is_labelled(played: playing.Summary) -> None:
+    # What was invented is labelled so. (One test: a day takes long to play.)
     assert not Report.objects.exclude(extra__synthetic=True).exists()
     assert not Person.objects.filter(synthetic=False).exists()
     assert not Unit.objects.filter(synthetic=False).exists()
