@@ -26,38 +26,26 @@ WITH RECURSIVE post AS (
     UNION
     SELECT below.root, u.id FROM below JOIN people_unit u ON u.parent_id = below.id
 )
-SELECT post.person_id, post.role, post.unit_id, post.region_code,
-       (SELECT array_agg(below.id) FROM below WHERE below.root = post.unit_id)
-FROM post ORDER BY post.person_id, post.id
+SELECT post.person_id, post.role, post.unit_id, post.region_code, below_it.ids
+FROM post JOIN (SELECT root, array_agg(id) AS ids FROM below GROUP BY root) AS below_it ON below_it.root = post.unit_id
+ORDER BY post.person_id, post.id
 """
 
-_RESPONSIBLE = """
-WITH RECURSIVE request AS (
-    SELECT n, unit_id, role, region_code
-    FROM unnest(%(units)s::bigint[], %(roles)s::text[], %(regions)s::text[])
-         WITH ORDINALITY AS r(unit_id, role, region_code, n)
-), below (root, id, depth) AS (
-    SELECT DISTINCT unit_id, unit_id, 0 FROM request WHERE unit_id <> 0
-    UNION
+_POSTS = """
+WITH RECURSIVE below (root, id, depth) AS (
+    SELECT id, id, 0 FROM unnest(%(units)s::bigint[]) AS id
+    UNION ALL
     SELECT below.root, u.id, below.depth + 1 FROM below JOIN people_unit u ON u.parent_id = below.id
 ), reach AS (
     SELECT root, id, depth FROM below
     UNION ALL
-    SELECT 0, id, 0 FROM people_unit WHERE EXISTS (SELECT FROM request WHERE unit_id = 0)
-), post AS MATERIALIZED (
-    SELECT reach.root, reach.depth, m.role, m.id, m.person_id,
-           coalesce(nullif(m.region_code, ''), u.region_code) AS scope
-    FROM reach JOIN people_membership m ON m.unit_id = reach.id
-    JOIN people_unit u ON u.id = m.unit_id JOIN people_person p ON p.id = m.person_id
-    WHERE m.role = ANY(%(roles)s) AND p.is_active
-      AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on > %(day)s)
-), asked AS (  -- a region lies below every prefix of its code, so an equality join finds the scopes above it
-    SELECT n, unit_id, role, left(region_code, size) AS scope
-    FROM request, generate_series(0, length(region_code)) AS size
+    SELECT 0, id, 0 FROM people_unit WHERE %(anywhere)s
 )
-SELECT DISTINCT ON (n) n, person_id
-FROM asked JOIN post ON post.root = asked.unit_id AND post.role = asked.role AND post.scope = asked.scope
-ORDER BY n, length(post.scope) DESC, depth, id
+SELECT reach.root, m.role, coalesce(nullif(m.region_code, ''), u.region_code), reach.depth, m.id, m.person_id
+FROM reach JOIN people_membership m ON m.unit_id = reach.id
+JOIN people_unit u ON u.id = m.unit_id JOIN people_person p ON p.id = m.person_id
+WHERE m.role = ANY(%(roles)s) AND p.is_active
+  AND m.starts_on <= %(day)s AND (m.ends_on IS NULL OR m.ends_on > %(day)s)
 """
 
 
@@ -95,21 +83,28 @@ def persons_for(requests: Sequence[tuple[int, str, str]], at: datetime | None = 
     region. The deepest scope wins, then the unit nearest to the one asked for, then the oldest post; so the same
     question always has the same answer.
     """
-    distinct = sorted(set(requests))
-    if not distinct:
+    if not requests:
         return []
     with connection.cursor() as cursor:
         cursor.execute(
-            _RESPONSIBLE,
+            _POSTS,
             {
-                "units": [unit for unit, _, _ in distinct],
-                "roles": [role for _, role, _ in distinct],
-                "regions": [region for _, _, region in distinct],
+                "units": sorted({unit for unit, _, _ in requests if unit}),
+                "anywhere": any(unit == 0 for unit, _, _ in requests),
+                "roles": sorted({role for _, role, _ in requests}),
                 "day": day_of(at or clock.now()),
             },
         )
-        found = {distinct[n - 1]: person for n, person in cursor.fetchall()}
-    return [found.get(request) for request in requests]
+        best: dict[tuple[int, str, str], tuple[int, int, int]] = {}
+        for unit, role, scope, *post in cursor.fetchall():
+            here = (unit, role, scope)
+            best[here] = min(best.get(here, tuple(post)), tuple(post))
+    # A region lies below every prefix of its code: the longest one that is somebody's scope has the answer.
+    answers: dict[tuple[int, str, str], int | None] = {}
+    for unit, role, region in set(requests):
+        scopes = (best.get((unit, role, region[:size])) for size in range(len(region), -1, -1))
+        answers[unit, role, region] = next((post[2] for post in scopes if post is not None), None)
+    return [answers[request] for request in requests]
 
 
 @dataclass(frozen=True, slots=True)
