@@ -301,7 +301,7 @@ def test_root_in_a_closed_folder_keeps_server_and_programs_where_nobody_can_reac
     package = original.folder.parent.parent
     for name in (package.name, f"{package.name}.libs"):
         if (package.parent / name).exists():
-            shutil.copytree(package.parent / name, closed / name, symlinks=True)
+            subprocess.run(["cp", "-a", "--reflink=auto", package.parent / name, closed / name], check=True)
     hidden = Binaries(closed / original.folder.relative_to(package.parent), original.major)
     monkeypatch.setattr("gridloop.kernel.postgres.cluster.find_binaries", lambda major: hidden)
     cluster = Cluster(closed / "data")

