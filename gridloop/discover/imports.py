@@ -6,6 +6,7 @@ The import is idempotent: it goes through `receive_reports`, so a row that was t
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from array import array
 from collections import Counter
@@ -137,15 +138,17 @@ def import_reports(
     """Take the rows of a CSV or XLSX file as reports, in batches that are each stored whole or not at all.
 
     `mapping` is checked, a parsed document, or the path of a YAML file. In a `dry_run` nothing is stored, and the
-    rejects file is written all the same, so that the mistakes can be put right beforehand. `rejects` names that file
-    (beside the table otherwise: ``NAME.rejects.csv``). Raises `Mistakes` if table or mapping cannot be used.
+    rejects file is written all the same, so that the mistakes can be put right beforehand. `rejects` names that file;
+    otherwise it is ``NAME.rejects.csv`` beside the table, or here where one cannot write there. Raises `Mistakes` if
+    table or mapping cannot be used.
     """
     viewer.need("import")
     started = time.monotonic()
     path = Path(path)
     with open_table(path, sheet=sheet) as table:
         checked = _checked(mapping, table)
-        target = Path(rejects) if rejects else path.with_name(f"{path.name.split('.')[0]}.rejects.csv")
+        folder = path.parent if os.access(path.parent, os.W_OK) else Path()  # a table may lie where nobody can write
+        target = Path(rejects) if rejects else folder / f"{path.name.split('.')[0]}.rejects.csv"
         summary = ImportSummary(path, table.form, dry_run)
         with Rejects(target, table.columns) as refused:
             intake = _Intake(checked, viewer, summary, refused)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import resource
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -185,6 +187,18 @@ def test_memory_is_flat_while_a_long_file_is_looked_over(tmp_path: Path) -> None
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 6_000_000, peaks
+
+
+@pytest.mark.skipif(os.environ.get("DEEP_TESTS") != "1", reason="a million rows take minutes: DEEP_TESTS=1")
+def test_a_million_rows_are_imported_in_flat_memory(tmp_path: Path) -> None:
+    path = tmp_path / "million.csv"
+    write_table(path, COLUMNS, (row(n, f"第 {n} 条：路面积水") for n in range(1_000_000)))
+    measured: list[int] = []
+    summary = take(
+        path, dry_run=True, progress=lambda _: measured.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    )
+    assert summary.accepted == 1_000_000
+    assert measured[-1] - measured[50] < 80 << 10, "the keys of a dry run take 24 bytes a row"
 
 
 MESSAGES = [

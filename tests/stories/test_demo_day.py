@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def played(settings: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> playing.Summary:
+def played(settings: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[playing.Summary]:
     settings.GRIDLOOP_DATA = tmp_path  # type: ignore[attr-defined]
     monkeypatch.setattr(playing, "LESSONS", 500)  # a lesser classifier asks people more often
     yield playing.play_demo(district=ROOT / "districts" / "410104", packs=[ROOT / "packs" / "urban"], count=70)

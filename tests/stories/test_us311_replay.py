@@ -1,7 +1,7 @@
 """Three cities' recorded requests go through the whole loop with their own clock and come out closed and scored.
 
 The figures are computed a second time by hand, from the raw file with the standard library alone, and must be equal.
-A sample that meets all the dirt runs here; ``GRIDLOOP_FULL_REPLAY=1`` plays all 82,176 requests (minutes).
+A sample that meets all the dirt runs here; ``FULL_REPLAY=1`` plays all 82,176 requests (minutes).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gzip
 import math
 import os
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -120,11 +121,11 @@ def in_time(row: Raw, end: datetime) -> bool | None:
 
 
 @pytest.fixture
-def played() -> list[replay.Recorded]:
+def played() -> Iterator[list[replay.Recorded]]:
     activate_packs(folders=[ROOT / "packs" / "city311"], district=ROOT / "districts" / "us311", actor="system")
     everything, summary = replay.read_recording(STREAM, ROOT / "districts" / "us311" / "mappings")
     assert (summary.requests, summary.rejected, summary.closed_before) == (82_176, 0, 25)
-    whole = os.environ.get("GRIDLOOP_FULL_REPLAY") == "1"
+    whole = os.environ.get("FULL_REPLAY") == "1"
     recording = everything if whole else replay.sample(everything, EVERY)
     replay.prepare(recording, district=ROOT / "districts" / "us311", packs=[ROOT / "packs" / "city311"])
     replay.replay(recording, summary)
@@ -146,8 +147,10 @@ def test_the_replayed_cases_end_closed_and_scored_as_a_hand_computation_says(pla
         (client.removeprefix("us311-"), key): (state, case_id)
         for client, key, state, case_id in Report.objects.values_list("client", "key", "state", "case_id")
     }
-    opened = {case_id: rows[key] for key, (state, case_id) in reports.items() if state == "opened"}
-    joined = [(rows[key], opened[case_id]) for key, (state, case_id) in reports.items() if state == "joined"]
+    opened = {case_id: rows[key] for key, (state, case_id) in reports.items() if state == "opened" and case_id}
+    joined = [
+        (rows[key], opened[case_id]) for key, (state, case_id) in reports.items() if state == "joined" and case_id
+    ]
     assert len(opened) == Case.objects.count()
 
     # A request joined only an open case of its type within the pack's gates.
@@ -189,10 +192,10 @@ def test_the_replayed_cases_end_closed_and_scored_as_a_hand_computation_says(pla
     assert len(ours) > 100
 
 
-def counted(pairs: object) -> dict[str, tuple[int, int]]:
+def counted(pairs: Iterable[tuple[str, bool | None]]) -> dict[str, tuple[int, int]]:
     """(in time, due) by group."""
     found: dict[str, list[bool | None]] = defaultdict(list)
-    for group, value in pairs:  # type: ignore[attr-defined]
+    for group, value in pairs:
         found[group].append(value)
     return {g: (sum(v is True for v in values), sum(v is not None for v in values)) for g, values in found.items()}
 

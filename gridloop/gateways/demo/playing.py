@@ -248,6 +248,7 @@ class _Day:
         with clock.frozen(times[-1]):
             self._fill_the_gaps(times[-1])
             self.worker.drain()
+            self._file_one(times[-1])
         return self._summary(sent, codes)
 
     def _steps(self) -> Iterable[datetime]:
@@ -473,6 +474,8 @@ class _Day:
         if not Case.objects.filter(state="reported").exists():
             self._handed_over(now)
         for state, origin, verb, outcome in (
+            ("pending_filing", "reported", "accept", ""),
+            ("pending_filing", "pending_verify", "verify", "true"),
             ("not_accepted", "reported", "reject_intake", ""),
             ("cancelled", "pending_filing", "cancel", ""),
             ("cancelled", "dispatched", "cancel", ""),
@@ -497,6 +500,11 @@ class _Day:
                     self._do(verb, [move], viewer, now)
                 if Case.objects.filter(state=state).exists():
                     break
+
+    def _file_one(self, now: datetime) -> None:
+        """The last act: a case is filed, and nobody has sent it anywhere yet."""
+        for case in Case.objects.filter(state="pending_filing").order_by("id")[1:2]:
+            self._do("file", [Move(case_id=case.id, verb="file")], self.staff.one("shift_lead"), now)
 
     def _summary(self, sent: int, codes: Mapping[str, str]) -> Summary:
         counted = Counter(Case.objects.values_list("state", flat=True))
