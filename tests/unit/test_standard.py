@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from gridloop.evaluate.rules import FACTS
 from gridloop.kernel.errors import Refused
+from gridloop.kernel.language import Sentence
 from gridloop.kernel.worktime import Clock, Limit
 from gridloop.standard.rules import STAGES, Standard, build, load_district, load_pack
 from gridloop.standard.rules import format as fmt
-from gridloop.standard.rules.standard import Indicator, Rate, Scheme, Sentence, Term
+from gridloop.standard.rules.standard import Indicator, Rate, Scheme, Term
 from tests.packs.small import DISTRICT, files
 
 

@@ -102,6 +102,7 @@ def test_repeated_and_empty_column_names_are_told_apart(tmp_path: Path) -> None:
         ("half.xlsx", b"PK\x03\x04 and nothing more"),
         ("line.csv", b"a" * (tables.MAX_LINE + 5)),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_table_is_refused_with_a_sentence(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
