@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from gridloop.discover.rules.assess import evaluate, judge, near_duplicates, train
 from gridloop.discover.rules.classify import Classifier, TooFewExamples, Vectors
-from gridloop.discover.rules.features import Features, Table, words
+from gridloop.discover.rules.features import Features, Table, plain, words
 from gridloop.kernel.language import Sentence
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data/zh_messages"
@@ -64,7 +65,7 @@ def test_each_row_of_features_is_what_counting_by_hand_gives() -> None:
     assert rows[3].nnz == 0
     names = {features.name(column) for column in rows[0].indices}
     assert {"井盖", "坏"} <= names
-    body_words = [c for c in rows[1].indices if not features.of_characters(c) and features.keys[c] >> 48 == 0]
+    body_words = [c for c in rows[1].indices if features.of_words()[c] and features.of_body()[c]]
     twice = next(c for c in body_words if features.name(c) == "井盖")
     once = next(c for c in body_words if features.name(c) == "坏了")
     ratio = (rows[1, twice] / features.rarity[twice]) / (rows[1, once] / features.rarity[once])
@@ -79,6 +80,11 @@ def test_features_of_a_text_do_not_depend_on_its_neighbours() -> None:
     features = Features.learn(texts, at_most=10_000)
     together = features.matrix(texts)
     assert all((features.matrix([text]) != together[n]).nnz == 0 for n, text in enumerate(texts))
+
+
+@pytest.mark.parametrize("text", ["ＡＢＣ①㎡，。！", "ﬁne ĳ İ ß", "が が", "한국 각", "𝔘🙂", "", "e\u0301"])
+def test_the_quick_plain_form_is_the_slow_one(text: str) -> None:
+    assert plain(text) == unicodedata.normalize("NFKC", text).lower()
 
 
 def test_full_width_and_capital_letters_make_no_difference() -> None:
@@ -298,3 +304,13 @@ def test_a_trained_model_loads_at_once_and_reads_fast(
     begin = time.process_time()
     loaded.guess(texts[:1000])
     assert 1000 / (time.process_time() - begin) > 500, "a tenth of what it does on a quiet core"
+
+
+def test_words_that_prepared_texts_were_stripped_of_are_not_read_later() -> None:
+    texts, labels = examples(300)
+    prepared = [" ".join(word for word in words(text) if word not in {"的", "了", "被"}) for text in texts]
+    people = [f"{text}，真的受不了了，被吵醒了" for text in examples(200, seed=8)[0]]
+    classifier = Classifier.train(prepared, labels, unlabelled=people)
+    plain_text, wordy = classifier.guess(["路口井盖丢了", "路口的井盖被丢了了了"])
+    assert (wordy.case_type, wordy.confidence) == (plain_text.case_type, plain_text.confidence)
+    assert not Classifier.train(people, examples(200, seed=8)[1])._trained.silent  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from gridloop.discover.rules.classify import Classifier, Groups, sharpness, softmax, unseen
+from gridloop.discover.rules.classify import Classifier, Groups, read_texts, sharpness, softmax, unseen
 from gridloop.discover.rules.features import words
 from gridloop.kernel.language import Sentence
 
@@ -99,9 +99,11 @@ class Assessment:
         )
 
 
-def train(texts: Sequence[str], labels: Sequence[str], groups: Groups | None = None) -> Classifier:
+def train(
+    texts: Sequence[str], labels: Sequence[str], groups: Groups | None = None, *, unlabelled: Sequence[str] = ()
+) -> Classifier:
     """The classifier that the product uses. Without `groups`, near-duplicates are found here and kept together."""
-    return Classifier.train(texts, labels, near_duplicates(texts) if groups is None else groups)
+    return Classifier.train(texts, labels, near_duplicates(texts) if groups is None else groups, unlabelled=unlabelled)
 
 
 def evaluate(
@@ -114,7 +116,7 @@ def evaluate(
     """
     owners = near_duplicates(texts) if groups is None else groups
     kinds, answers = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-    scores, fold = unseen([words(text) for text in texts], answers, len(kinds), owners, number=number, seed=seed)
+    scores, fold = unseen(read_texts(texts)[0], answers, len(kinds), owners, number=number, seed=seed)
     table = np.zeros_like(scores)
     for one in np.unique(fold):
         table[fold == one] = softmax(sharpness(scores[fold != one], answers[fold != one]) * scores[fold == one])

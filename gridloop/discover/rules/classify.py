@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +27,17 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.svm import LinearSVC
 
-from gridloop.discover.rules.features import BLOCKS, CHUNK, Features, Floats, distinct, plain, words, words_of
+from gridloop.discover.rules.features import (
+    BLOCKS,
+    CHUNK,
+    Features,
+    Floats,
+    distinct,
+    plain,
+    silent_words,
+    words,
+    words_of,
+)
 
 Matrix = npt.NDArray[np.float64]
 Groups = Sequence[Any] | npt.NDArray[np.int64]
@@ -94,42 +105,56 @@ class Trained:
     """
 
     def __init__(
-        self, kinds: Sequence[str], counts: Sequence[int], features: Features, weights: Floats, sharpness: float
+        self,
+        kinds: Sequence[str],
+        counts: Sequence[int],
+        features: Features,
+        weights: Floats,
+        sharpness: float,
+        silent: frozenset[str] = frozenset(),
     ) -> None:
         self.kinds, self.counts = list(kinds), list(counts)
         self.features, self.weights, self.sharpness = features, weights, sharpness
         """`weights` has a row per n-gram and a last row of constants, a column per kind."""
+        self.silent = silent
+        """Words that are not read, because the training did not have them (`features.silent_words`)."""
 
     @classmethod
     def learn(
-        cls, texts: Sequence[str], labels: Sequence[str], groups: Groups | None = None, *, calibrate: bool = True
-    ) -> Trained:
-        """Learn from texts and their kinds. Texts of one group (near-duplicates) stay together in calibration."""
-        return cls.learn_words([words(text) for text in texts], labels, groups, calibrate=calibrate)
-
-    @classmethod
-    def learn_words(
         cls,
-        segmented: Sequence[list[str]],
+        texts: Sequence[str],
         labels: Sequence[str],
         groups: Groups | None = None,
         *,
+        unlabelled: Sequence[str] = (),
         calibrate: bool = True,
     ) -> Trained:
+        """Learn from texts and their kinds.
+
+        Texts of one group (near-duplicates) stay together in calibration. `unlabelled` texts show how people write
+        here, which matters where the labelled ones were segmented and stripped by somebody before.
+        """
         kinds, answers, counts = np.unique(
             np.asarray(labels, dtype=object).astype(str), return_inverse=True, return_counts=True
         )
         if len(kinds) < 2 or np.sort(counts)[-2] < 2:
-            raise TooFewExamples(f"{len(kinds)} kinds, {len(segmented)} texts")
+            raise TooFewExamples(f"{len(kinds)} kinds, {len(texts)} texts")
+        segmented, silent = read_texts(texts, unlabelled)
         features, weights = _fit(segmented, answers, len(kinds))
         factor = UNCALIBRATED
         if calibrate:
             factor = sharpness(unseen(segmented, answers, len(kinds), groups)[0], answers)
-        return cls(kinds.tolist(), counts.tolist(), features, weights, factor)
+        return cls(kinds.tolist(), counts.tolist(), features, weights, factor, silent)
+
+    def heard(self, segmented: Sequence[list[str]]) -> Sequence[list[str]]:
+        """The words that this model reads."""
+        if not self.silent:
+            return segmented
+        return [[word for word in one if word not in self.silent] for one in segmented]
 
     def table(self, segmented: Sequence[list[str]]) -> tuple[Matrix, Any]:
         """Probability of each kind (texts x kinds), and the feature rows from which `reasons` explains."""
-        rows = self.features.matrix(segmented)
+        rows = self.features.matrix(self.heard(segmented))
         table = softmax(self.sharpness * _scores(rows, self.weights))
         table[np.diff(rows.indptr) == 0] = 0.0
         return table, rows
@@ -137,27 +162,40 @@ class Trained:
     def reasons(
         self, rows: Any, winners: npt.NDArray[np.int64], rivals: npt.NDArray[np.int64]
     ) -> list[tuple[str, ...]]:
-        """For each row the n-grams that speak most for the winner against its rival (columns of `kinds`)."""
+        """For each row the words that speak most for the winner against its rival (columns of `kinds`).
+
+        Runs of characters are named only where no word helps: people read words.
+        """
         owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-        columns = rows.indices
-        pull = rows.data * (self.weights[columns, winners[owner]] - self.weights[columns, rivals[owner]])
-        answers = []
-        for start, end in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
-            mine = pull[start:end]
-            most = min(24, end - start)
-            best = np.argpartition(-mine, most - 1)[:most] if most else np.zeros(0, np.int64)
-            best = best[np.argsort(-mine[best], kind="stable")]
-            helpful = [int(columns[start + place]) for place in best if mine[place] > 0]
-            helpful.sort(key=self.features.of_characters)  # whole words first: they are what a person reads
-            names = (self.features.name(column) for column in helpful)
-            answers.append(tuple(distinct(names, REASONS)))
+        readable = self.features.of_words()[rows.indices]
+        answers = self._strongest(rows, owner, np.flatnonzero(readable), winners, rivals)
+        for row in [n for n, answer in enumerate(answers) if not answer]:
+            places = np.arange(rows.indptr[row], rows.indptr[row + 1])
+            answers[row] = self._strongest(rows, owner, places, winners, rivals)[row]
         return answers
+
+    def _strongest(
+        self, rows: Any, owner: Any, places: Any, winners: npt.NDArray[np.int64], rivals: npt.NDArray[np.int64]
+    ) -> list[tuple[str, ...]]:
+        mine, columns = owner[places], rows.indices[places]
+        pull = rows.data[places] * (self.weights[columns, winners[mine]] - self.weights[columns, rivals[mine]])
+        helps = pull > 0
+        mine, columns, pull = mine[helps], columns[helps], pull[helps]
+        order = np.lexsort((columns, -pull, mine))
+        columns = columns[order]
+        ends = np.searchsorted(mine[order], np.arange(rows.shape[0] + 1))
+        name = self.features.name
+        return [
+            tuple(distinct((name(int(column)) for column in columns[start:end]), REASONS))
+            for start, end in pairwise(ends.tolist())
+        ]
 
     def arrays(self) -> dict[str, Any]:
         head = {"format": FORMAT, "kinds": self.kinds, "counts": self.counts, "sharpness": self.sharpness}
         return {
             "head": np.frombuffer(json.dumps(head, ensure_ascii=False).encode(), np.uint8),
             "lexicon": np.frombuffer("\n".join(self.features.lexicon).encode(), np.uint8),
+            "silent": np.frombuffer("\n".join(sorted(self.silent)).encode(), np.uint8),
             "keys": self.features.keys,
             "rarity": self.features.rarity,
             "weights": self.weights,
@@ -168,11 +206,20 @@ class Trained:
         head = json.loads(arrays["head"].tobytes())
         if head["format"] != FORMAT:
             raise ValueError(f"model format {head['format']}, this version reads {FORMAT}")
-        lexicon = arrays["lexicon"].tobytes().decode()
-        features = Features(lexicon.split("\n") if lexicon else [], arrays["keys"], arrays["rarity"])
+        lexicon, silent = (arrays[name].tobytes().decode().split("\n") for name in ("lexicon", "silent"))
+        features = Features([word for word in lexicon if word], arrays["keys"], arrays["rarity"])
         if arrays["weights"].shape != (len(features) + 1, len(head["kinds"])):
             raise ValueError("the model's weights do not fit its vocabulary")
-        return cls(head["kinds"], head["counts"], features, arrays["weights"], float(head["sharpness"]))
+        return cls(
+            head["kinds"], head["counts"], features, arrays["weights"], float(head["sharpness"]), frozenset(silent)
+        )
+
+
+def read_texts(texts: Sequence[str], unlabelled: Sequence[str] = ()) -> tuple[list[list[str]], frozenset[str]]:
+    """The words of each text as a model learns them, and the words that it does not read."""
+    segmented = [words(text) for text in texts]
+    silent = silent_words([*texts, *unlabelled], [*segmented, *(words(text) for text in unlabelled)])
+    return [[word for word in one if word not in silent] for one in segmented] if silent else segmented, silent
 
 
 def folds(answers: npt.NDArray[np.int64], groups: Groups | None, number: int = FOLDS, seed: int = 0) -> list[Any]:
@@ -195,11 +242,16 @@ def unseen(
     *,
     number: int = FOLDS,
     seed: int = 0,
+    parts: Sequence[Any] | None = None,
 ) -> tuple[Matrix, npt.NDArray[np.int64]]:
-    """Scores (texts x kinds) of models that saw neither the text nor its group, and the fold of each text."""
+    """Scores (texts x kinds) of models that saw neither the text nor its group, and the fold of each text.
+
+    `parts`: train and test positions where others than those of `folds` are wanted; the fold is -1 for texts in no
+    test part.
+    """
     scores = np.full((len(segmented), kinds), -2.0)
-    fold = np.zeros(len(segmented), np.int64)
-    for n, (train, test) in enumerate(folds(answers, groups, number, seed)):
+    fold = np.full(len(segmented), -1, np.int64)
+    for n, (train, test) in enumerate(parts or folds(answers, groups, number, seed)):
         present, inner = np.unique(answers[train], return_inverse=True)
         fold[test] = n
         if len(present) > 1:
@@ -370,9 +422,16 @@ class Classifier:
         return cls(cold=Cold(case_types, vectors=vectors, budget=budget))
 
     @classmethod
-    def train(cls, texts: Sequence[str], labels: Sequence[str], groups: Groups | None = None) -> Classifier:
-        """A classifier that knows only examples."""
-        return cls(trained=Trained.learn(texts, labels, groups))
+    def train(
+        cls,
+        texts: Sequence[str],
+        labels: Sequence[str],
+        groups: Groups | None = None,
+        *,
+        unlabelled: Sequence[str] = (),
+    ) -> Classifier:
+        """A classifier that knows only examples (`Trained.learn`)."""
+        return cls(trained=Trained.learn(texts, labels, groups, unlabelled=unlabelled))
 
     def with_cold(self, case_types: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> Classifier:
         """The same training, and the catalogue's words for kinds that have few examples or none."""

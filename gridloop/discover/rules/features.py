@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -23,18 +24,42 @@ Floats = npt.NDArray[np.float32]
 
 HEAD = 12
 """Words at the beginning that are also counted apart: people put the matter first, in the title."""
+ENOUGH = 100
+"""Texts of each sort from which on `silent_words` compares them."""
+LEFT_OVER = 0.05
+"""Share of its usual frequency at which a word still counts as left out."""
+_FUNCTION_WORDS = """
+的 是 了 在 不 都 有 也 和 我 没有 我们 就 到 还 为 要 给 对 能 这 上 但 等 又 与 被 吗 让 去 可以 不能 来 并
+将 而 向 从 他们 一 多 就是 这些 作为 什么 把 这样 没 该 以 会 个 为什么 及 有关 他 她 它 你 您 你们 那 那些
+那个 这个 这里 那里 哪 哪里 谁 怎么 怎样 如何 如果 因为 所以 但是 而且 或 或者 虽然 然而 并且 于是 因此 由于
+为了 关于 对于 按照 根据 通过 以及 其 其他 各 每 某 之 于 则 却 才 再 更 最 很 太 非常 已 已经 正在 曾经 将要
+只 只是 只有 仅 甚至 至于 至今 一直 一个 一些 一样 一下 几 些 自己 大家 得 地 着 过 吧 呢 啊 呀 嘛 哦 下 里 中
+内 外 前 间 时 时候 使 由 比 跟 同 像 如 即 且 若 虽 何 此 本 咱们 人家 别人 应该 应 必须 需 可 可能 能够 能否
+不会 不是 不到 不要 不得 还是 还有 也是 都是 便 既 所 所有 任何 起来 出来 上去 下来 进行
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words that carry no matter. Only for models from prepared texts; a text is else read as it is."""
 BLOCKS = 4
 WORDS, CHARACTERS, HEAD_WORDS, HEAD_CHARACTERS = range(BLOCKS)
-CHUNK = 2048
-"""Texts of one pass. Text and key share one 63-bit number, which leaves 13 bits to count texts."""
+CHUNK = 256
+"""Texts of one pass: few enough for the processor's cache. Text and key share 63 bits, which leaves 13 for texts."""
 _BLOCK, _WORD, _CHARACTER = 48, 24, 16
 _UNWRITTEN = re.compile(r"[\W_]+")
 _ASCII = re.compile(r"[\x00-\x7f]+")
 
 
+_FORMS = {
+    point: form
+    for point in range(0x80, 0x10000)
+    if not 0xAC00 <= point < 0xD7A4 and (form := unicodedata.normalize("NFKC", chr(point)).lower()) != chr(point)
+}
+"""Each character's own plain form; with it few texts need the slow general way."""
+
+
 def plain(text: str) -> str:
-    """The text with full-width forms, compatibility characters and capitals made alike."""
-    return unicodedata.normalize("NFKC", text).lower()
+    """The text with full-width forms, compatibility characters and capitals made alike (NFKC, lower case)."""
+    line = text.translate(_FORMS).lower()
+    return line if unicodedata.is_normalized("NFKC", line) else unicodedata.normalize("NFKC", line).lower()
 
 
 def words(text: str) -> list[str]:
@@ -45,6 +70,30 @@ def words(text: str) -> list[str]:
 def words_of(line: str) -> list[str]:
     """`words` of a text that is `plain` already."""
     return [word for word in rjieba.cut(line) if word.isalnum() or not _UNWRITTEN.fullmatch(word)]
+
+
+def given_segmented(text: str) -> bool:
+    """Whether a text came as words with spaces between, as data that was prepared by others often does."""
+    written = sum(1 for character in text if character > "\u2e7f")
+    return written > 0 and text.count(" ") * 5 > written
+
+
+def silent_words(texts: Sequence[str], segmented: Sequence[list[str]]) -> frozenset[str]:
+    """Words that prepared texts never have though people write them all the time: what somebody left out before us.
+
+    A model that learns from prepared texts has to leave the same words out of what it reads later, or the runs of
+    characters no longer match. Empty where nothing was prepared. `texts` may have more than the training's: the more
+    unprepared ones, the better. Where there are none, the commonest function words stand in for the comparison.
+    """
+    prepared = [given_segmented(text) for text in texts]
+    if sum(prepared) < ENOUGH:
+        return frozenset()
+    left = Counter(word for one, is_so in zip(segmented, prepared, strict=True) if is_so for word in set(one))
+    said = Counter(word for one, is_so in zip(segmented, prepared, strict=True) if not is_so for word in set(one))
+    if len(prepared) - sum(prepared) < ENOUGH:
+        return frozenset(word for word in FUNCTION_WORDS if left[word] <= sum(prepared) * LEFT_OVER / 10)
+    share = sum(prepared) / (len(prepared) - sum(prepared))
+    return frozenset(word for word, count in said.items() if count >= 3 and left[word] <= LEFT_OVER * count * share)
 
 
 class Table:
@@ -109,8 +158,7 @@ def _runs(items: Ints, owners: Ints, bits: int, longest: int) -> list[tuple[Ints
 def _keys(segmented: Sequence[list[str]], numbers: dict[str, int], head: int) -> tuple[Ints, Ints]:
     """Owners (position in the batch) and keys of all n-grams of a batch, with repetitions."""
     lengths = np.fromiter(map(len, segmented), np.int64, len(segmented))
-    get = numbers.get
-    items = np.fromiter((get(word, 0) for one in segmented for word in one), np.int64, int(lengths.sum()))
+    items = np.fromiter(map(numbers.get, chain.from_iterable(segmented), repeat(0)), np.int64, int(lengths.sum()))
     owners = np.repeat(np.arange(len(segmented)), lengths)
     order = np.arange(len(items)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     strings = ["".join(one) for one in segmented]
@@ -193,9 +241,9 @@ class Features:
         """Which columns count the whole text, not only its head."""
         return np.asarray(self.keys >> _BLOCK < HEAD_WORDS)
 
-    def of_characters(self, column: int) -> bool:
-        """Whether a column is a run of characters, not of words."""
-        return bool(self.keys[column] >> _BLOCK & 1)
+    def of_words(self) -> npt.NDArray[np.bool_]:
+        """Which columns are words or pairs of words, not runs of characters."""
+        return np.asarray((self.keys >> _BLOCK & 1) == 0)
 
     def name(self, column: int) -> str:
         """The n-gram of a column as a reader would write it."""

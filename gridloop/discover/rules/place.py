@@ -21,10 +21,12 @@ METRES = 111_320.0
 """Of one degree of latitude."""
 ONE_PLACE = 150.0
 """Points nearer than this (metres) are one place with several names."""
+BESIDE = 300.0
+"""Two exact places nearer than this (metres) do not contradict each other."""
 NEARBY = 1_500.0
 """How near a second name must be to say which of several places of one name is meant (metres)."""
 _EXACT = ("crossing", "compound", "landmark", "poi")
-_RANK = {kind: rank for rank, kind in enumerate((*_EXACT, "community", "road", "street", "district"))}
+_RANK = {"crossing": 0, "compound": 1, "landmark": 1, "poi": 1, "community": 2, "road": 3, "street": 4, "district": 5}
 _BETWEEN_ROADS = re.compile(r"[、/,，\s]{0,2}(?:与|和|同|跟|交|及|x|×|and|&)?[、/\s]{0,1}")
 _STRETCH = re.compile(r"(?:之间|中间|至|到|往|路段|沿线)")
 _CORNER = re.compile(
@@ -36,7 +38,7 @@ _DETAIL = re.compile(
     "|".join(
         (
             rf"(?:{_NUMBER}|(?<![a-z])[a-z])\s*(?:号楼|栋|幢|号院|座)",
-            rf"{_NUMBER}\s*单元(?:\s*[0-9]{{3,4}}(?![0-9年元米]))?",
+            rf"{_NUMBER}\s*单元(?:\s*[0-9]{{3,4}}(?![0-9年元米])室?)?",
             rf"{_NUMBER}\s*(?:层|楼)(?![房盘道梯下上顶宇市])",
             r"[0-9]{3,4}\s*(?:室|房(?![屋子价]))",
             rf"(?<![月0-9]){_NUMBER}\s*号(?![楼线院文0-9])",
@@ -143,8 +145,11 @@ class Gazetteer:
         candidates = _apart(first.entries)
         if len(candidates) > 1:
             candidates = _told_apart(candidates, [one for one in seen if one is not first])
+        exact = [one for one in named if one.rank < _RANK["community"] and one is not first]
         rivals = [
-            one for one in chosen[1:] if not any(_near(a, b, ONE_PLACE * 2) for a in one.entries for b in candidates)
+            one
+            for one in exact
+            if not any(_near(a, b, BESIDE if one.rank == best else NEARBY) for a in one.entries for b in candidates)
         ]
         contradicted = any(
             hint.rank in (_RANK["community"], _RANK["street"]) and not _fits(candidates[0], hint.entries)
