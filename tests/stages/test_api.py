@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.test import Client
+from django.test import Client, RequestFactory
 from PIL import Image
 
 from gridloop.discover.models import Report
 from gridloop.feedback.actions import token_of
 from gridloop.feedback.models import Callback
+from gridloop.gateways.api.errors import source_of
 from gridloop.kernel import clock
 from gridloop.kernel.language import Sentence
 from gridloop.people import access, actions
@@ -501,6 +502,51 @@ def test_health_tells_a_stranger_whether_and_an_insider_why(town: District) -> N
     assert b'gridloop_reports{state="accepted"}' in Client().get("/metrics").content
     token = caller(town, "system").headers
     assert Client(REMOTE_ADDR="203.0.113.9").get("/metrics", headers=token).status_code == 200
+
+
+def test_stuck_deliveries_are_listed_and_tried_again(town: District, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("13812345678")
+
+    monkeypatch.setattr("gridloop.discover.reactions.triage_reports", broken)
+    town.report()
+    for minutes in (0, 1, 2, 3):
+        with clock.frozen(DAY + timedelta(minutes=minutes)):
+            town.drain()
+    monkeypatch.undo()
+    call = caller(town, "system")
+    (stuck,) = call("GET", "/stuck")["items"]
+    assert (stuck["reaction"], stuck["attempts"]) == ("discover.triage", 3)
+    assert stuck["error"].startswith("RuntimeError at ")
+    assert json.loads(Client().get("/health").content)["stuck"] == {"well": False, "deliveries": 1}
+    assert call("POST", "/stuck/again", {"ids": [stuck["id"]]}) == {"count": 1}
+    with clock.frozen(DAY + timedelta(minutes=5)):
+        town.drain()
+    assert call("GET", "/stuck")["items"] == []
+    assert not Report.objects.filter(state="waiting").exists()
+
+
+def test_who_must_change_the_password_can_do_nothing_else(town: District) -> None:
+    call = logged_in(town)
+    Person.objects.filter(username="intake").update(must_change_password=True)
+    assert call("GET", "/session")["must_change_password"] is True
+    assert call("GET", "/triage", status=403)["code"] == "password_change_needed"
+    call("POST", "/session/password", {"old": PASSWORD, "new": PASSWORD + "!"}, status=204)
+    call("GET", "/triage")
+
+
+def test_cookies_are_out_of_reach_of_scripts_and_foreign_pages(town: District) -> None:
+    cookies = logged_in(town).client.cookies
+    session, device = cookies[settings.SESSION_COOKIE_NAME], cookies["gridloop_device"]
+    assert (bool(session["httponly"]), session["samesite"]) == (True, "Lax")
+    assert (bool(device["httponly"]), device["samesite"]) == (True, "Strict")
+
+
+def test_a_forwarded_address_counts_only_behind_our_own_proxy(settings: Any) -> None:
+    asked = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="6.6.6.6, 203.0.113.9")
+    assert source_of(asked) == "10.0.0.1"
+    settings.GRIDLOOP_BEHIND_PROXY = True
+    assert source_of(asked) == "203.0.113.9"
 
 
 def test_behind_a_proxy_loopback_is_nobody(town: District, settings: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
 
 from gridloop.kernel import clock
+from gridloop.kernel.bulk import insert_rows
 from gridloop.kernel.errors import Mistakes, Refused
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
@@ -127,6 +129,23 @@ def test_the_same_question_always_has_the_same_answer_the_oldest_post(staff: dic
     )
     asked = (unit("street1"), "grid_worker", "410104001001B001")
     assert queries.persons_for([asked] * 3, AT) == [staff["wang"]] * 3
+
+
+def test_a_batch_is_answered_among_thousands_of_posts_in_no_time(staff: dict[str, int]) -> None:
+    people = [Person(username=f"p{n}", name="某", password="!") for n in range(3000)]
+    insert_rows(people)
+    grids = [f"410104001{n % 40:03d}B{n % 75:03d}" for n in range(3000)]
+    street = unit("street1")
+    insert_rows(
+        [
+            Membership(person=p, unit_id=street, role="grid_leader", region_code=g, starts_on=AT.date())
+            for p, g in zip(people, grids, strict=True)
+        ]
+    )
+    start = time.perf_counter()
+    found = queries.persons_for([(street, "grid_leader", f"{grid}001") for grid in grids[:1000]], AT)
+    assert time.perf_counter() - start < 1
+    assert None not in found
 
 
 def test_who_left_or_is_disabled_is_not_responsible(staff: dict[str, int]) -> None:

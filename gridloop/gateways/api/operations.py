@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -17,31 +18,38 @@ from django.db import DatabaseError, InterfaceError
 from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
+from ninja import Query, Router, Schema
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from pydantic import Field
 
 from gridloop.discover.queries import reconciliation
+from gridloop.gateways.api.doors import viewer_of
 from gridloop.gateways.api.errors import problem
-from gridloop.kernel import clock, sealing
+from gridloop.gateways.api.paging import Page, Strict, Window, page
+from gridloop.kernel import clock, events, sealing
 from gridloop.kernel.models import Delivery
 from gridloop.kernel.postgres import disk_state
 from gridloop.people import access
 
 LATE = 60.0
 """Seconds after which a delivery or an unsealed event that still waits is a sign of trouble."""
+STALE = 5.0
+"""Seconds that the verdict for strangers may be old."""
 
 
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    """200 if well, 503 if not; the parts of the answer for who may see them."""
-    try:
-        parts = _parts(clock.now())
-    except (DatabaseError, InterfaceError):
-        parts = {"database": {"well": False}}
+    """200 if well, 503 if not; the parts of the answer for who may see them.
+
+    Strangers get a verdict that may be some seconds old, so that asking often costs nothing.
+    """
+    inside = _insider(request)
+    parts = _look() if inside or monotonic() > _seen[0] + STALE else _seen[1]
     well = all(part["well"] for part in parts.values())
     body: dict[str, Any] = {"status": "well" if well else "unwell"}
-    if _insider(request):
+    if inside:
         body |= parts
     response = HttpResponse(json.dumps(body), status=200 if well else 503, content_type="application/json")
     response["Cache-Control"] = "no-store"
@@ -58,12 +66,28 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+_seen: tuple[float, dict[str, dict[str, Any]]] = (-STALE, {})
+
+
+def _look() -> dict[str, dict[str, Any]]:
+    global _seen
+    try:
+        parts = _parts(clock.now())
+    except (DatabaseError, InterfaceError):
+        parts = {"database": {"well": False}}
+    _seen = (monotonic(), parts)
+    return parts
+
+
 def _insider(request: HttpRequest) -> bool:
     proxied = getattr(settings, "GRIDLOOP_BEHIND_PROXY", False)
     if not proxied and request.META.get("REMOTE_ADDR") in ("127.0.0.1", "::1"):
         return True
     kind, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return kind.lower() == "bearer" and access.holder_of(token.strip(), at=clock.now()).viewer.may("see_health")
+    try:
+        return kind.lower() == "bearer" and access.holder_of(token.strip(), at=clock.now()).viewer.may("see_health")
+    except (DatabaseError, InterfaceError):
+        return False
 
 
 def _parts(now: datetime) -> dict[str, dict[str, Any]]:
@@ -134,3 +158,46 @@ def _gauges(parts: dict[str, dict[str, Any]]) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "gridloop_disk_free_bytes", "Free bytes in the data folder", value=parts["disk"]["free_bytes"]
     )
+
+
+# --- what waits for a person ---------------------------------------------------------------------------------------
+
+router = Router(tags=["operation"])
+
+
+class StuckOut(Schema):
+    """A delivery that failed, or killed its worker, three times; of the error only its class and its place."""
+
+    id: int
+    event_id: int
+    reaction: str
+    attempts: int
+    error: str
+
+
+@router.get("/stuck", response=Page[StuckOut], summary="Deliveries that are stuck")
+def stuck(request: HttpRequest, window: Query[Window]) -> dict[str, Any]:
+    """For the system administrator: what was tried three times and waits for a person, oldest first.
+
+    系统管理员查看反复失败、等待人工处理的投递，最早的在前。
+    """
+    viewer_of(request).need("operate")
+    return page(Delivery.objects.filter(state=Delivery.State.STUCK), window, list, sort="id")
+
+
+class Again(Strict):
+    ids: list[int] = Field(min_length=1, max_length=1000)
+
+
+class Retried(Schema):
+    count: int
+
+
+@router.post("/stuck/again", response=Retried, summary="Try stuck deliveries again")
+def again(request: HttpRequest, body: Again) -> Retried:
+    """Puts them back into the queue with a fresh count, when the cause is mended.
+
+    原因排除后重新投递。
+    """
+    viewer_of(request).need("operate")
+    return Retried(count=events.try_again(body.ids))

@@ -9,7 +9,18 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.operation import PathView
 
-from gridloop.gateways.api import access, audit, cases, district, errors, evaluation, evidence, people, reports
+from gridloop.gateways.api import (
+    access,
+    audit,
+    cases,
+    district,
+    errors,
+    evaluation,
+    evidence,
+    operations,
+    people,
+    reports,
+)
 from gridloop.gateways.api.doors import Door
 from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.language import Sentence
@@ -130,7 +141,7 @@ api = Service(
     urls_namespace="api-1",
 )
 api.add_exception_handler(Exception, errors.answer)
-for _router in (access, reports, cases, evidence, evaluation, district, people, audit):
+for _router in (access, reports, cases, evidence, evaluation, district, people, audit, operations):
     api.add_router("", _router.router)
 
 
