@@ -93,8 +93,8 @@ class Service(NinjaAPI):
             "description": "Refused 拒绝",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for operations in schema["paths"].values():
-            for operation in operations.values():
+        for methods in schema["paths"].values():
+            for operation in methods.values():
                 operation["responses"]["default"] = refusal
         return schema
 
