@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet
 
 from gridloop.cases.queries import cases_for
 from gridloop.handle.models import Evidence
+from gridloop.kernel.errors import Refused, not_found
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.sealing import Finding
@@ -36,6 +37,21 @@ def evidence_for(viewer: Viewer) -> QuerySet[Evidence]:
     return Evidence.objects.filter(case_id__in=cases_for(viewer).values("id"))
 
 
+def served_file(viewer: Viewer, evidence_id: int) -> Path:
+    """The JPEG copy that this viewer may look at. The original stays in the house.
+
+    Raises `Refused`: 404 where there is none or it is not theirs, 503 while the copy is not made yet.
+    """
+    row = evidence_for(viewer).filter(id=evidence_id).first()
+    if row is None:
+        raise not_found()
+    if not row.served:
+        raise Refused(
+            Sentence(zh="照片正在处理，请稍候。", en="The photograph is being prepared."), status=503, code="not_ready"
+        )
+    return folder() / row.served
+
+
 def folder() -> Path:
     """Where evidence files lie: below the data folder, readable by the server alone."""
     return Path(settings.GRIDLOOP_DATA) / "evidence"
@@ -46,11 +62,7 @@ def unlike_its_record() -> Iterator[Finding]:
     rows = {row.id: row for row in Evidence.objects.order_by("id").iterator(2_000)}
     for event in Event.objects.filter(name="EvidenceAdded").order_by("id").iterator(2_000):
         row = rows.pop(event.data["evidence"], None)
-        wrong = row is None or row.sha256 != event.data["sha256"] or f"case:{row.case_id}" != event.subject
-        if row is not None and not wrong:
-            path = folder() / row.original
-            wrong = not path.exists() or _digest(path) != row.sha256
-        if wrong:
+        if row is None or not _as_told(row, event) or not _files_are_right(row):
             number = event.data["evidence"]
             yield Finding(
                 "evidence_changed",
@@ -60,6 +72,17 @@ def unlike_its_record() -> Iterator[Finding]:
     for number in rows:
         sentence = Sentence(zh=f"证据{number}没有接收记录。", en=f"Evidence {number} has no record of its receipt.")
         yield Finding("evidence_without_record", (), sentence)
+
+
+def _as_told(row: Evidence, event: Event) -> bool:
+    told = (event.subject, event.actor, event.at, event.data["stage"], event.data["sha256"], event.data["size"])
+    return told == (f"case:{row.case_id}", row.by, row.at, row.stage, row.sha256, row.size)
+
+
+def _files_are_right(row: Evidence) -> bool:
+    """The original is what was received; the copy, if it is made, is the one that was made."""
+    wanted = [(row.original, row.sha256)] + ([(row.served, row.served_sha256)] if row.served else [])
+    return all((folder() / name).is_file() and _digest(folder() / name) == digest for name, digest in wanted)
 
 
 def _digest(path: Path) -> str:
