@@ -54,6 +54,7 @@ ELSE = "city311:E1004"
 """The type that a person chooses for a request of which neither its name nor its words tell one."""
 CANCELLED = ("Cancelled", "Closed (Transferred)", "Referred Out")
 STARTED = ("In Progress",)
+TRIAGE = "discover.triage"
 _SQUARE = 0.002
 """Degrees: the squares in which a contradiction is looked for are wider than any duplicate's reach."""
 Progress = Callable[[int, int], None]
@@ -269,7 +270,7 @@ class _Player:
             for city in {r.city for r in window}:
                 own = [r.report for r in window if r.city == city]
                 receive_reports(own, client=f"us311-{city}", viewer=SYSTEM, at=until)
-            self.worker.drain()
+            self.worker.drain([TRIAGE])  # the other reactions deal with the whole window at its end
             self._settle(window)
             self._dispatch(window)
             self.open += [r for r in window if (r.city, r.report.key) in self.cases]
@@ -301,7 +302,6 @@ class _Player:
         if answers:
             settle_reports(answers, viewer=self.viewer["replay-intake-officer"])
             self.summary.settled += len(answers)
-            self.worker.drain()
 
     def _dispatch(self, window: Sequence[Recorded]) -> None:
         """File what has to be filed, and send each case to the office that had it."""
