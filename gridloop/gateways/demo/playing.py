@@ -49,6 +49,7 @@ from gridloop.territory.queries import locate
 from gridloop.territory.rules.places import NamedPlace, read_places
 
 CLIENT = "demo"
+HANDED_OVER = "other_office"
 STEP = timedelta(minutes=30)
 OPENING, CLOSING = 7, 22
 """The hours in which somebody looks at the screens; what comes at night waits for the morning."""
@@ -451,6 +452,8 @@ class _Day:
 
     def _handed_over(self, now: datetime) -> None:
         """Other offices hand matters over by a list: they wait for acceptance like any report."""
+        if Case.objects.filter(source=HANDED_OVER).exists():
+            return  # a demonstration that was interrupted is played again from the start
         wanted = [w for w in self.written if w.truth.kind == "problem"][:: max(1, len(self.written) // 12)]
         codes = locate([w.truth.lon for w in wanted], [w.truth.lat for w in wanted])
         new = [
@@ -458,7 +461,7 @@ class _Day:
                 case_type=w.truth.case_type,
                 region_code=str(code),
                 state="reported",
-                source="other_office",
+                source=HANDED_OVER,
                 text=f"部门转办（演示）：{w.report.text}",
                 address=w.truth.place,
                 lon=w.truth.lon,
@@ -471,8 +474,6 @@ class _Day:
 
     def _fill_the_gaps(self, now: datetime) -> None:
         """No state stays empty, whatever the dice said: the missing move is made with a case that allows it."""
-        if not Case.objects.filter(state="reported").exists():
-            self._handed_over(now)
         for state, origin, verb, outcome in (
             ("pending_filing", "reported", "accept", ""),
             ("pending_filing", "pending_verify", "verify", "true"),
