@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import reference_api
+import reference_workflow
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
@@ -37,6 +38,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings(),
         "rest-api.md": reference_api.rest_api(MADE),
         "roles-and-permissions.md": reference_api.roles(MADE),
+        "workflow.md": reference_workflow.workflow(MADE),
     }
 
 

@@ -86,12 +86,14 @@ Guard = Callable[[Any, Move, Situation], Sentence | None]
 
 
 def reason(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """A reason is written."""
     if len(move.reason.strip()) < MIN_REASON:
         return Sentence(zh="请写明理由。", en="Give a reason.")
     return None
 
 
 def condition(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The type has the filing condition (立案条件) that is named, or that the case has."""
     wanted = move.condition or case.condition
     if not wanted:
         return Sentence(zh="请先选择立案条件。", en="Choose the filing condition first.")
@@ -105,6 +107,7 @@ def condition(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """A unit is named that is at work today and does not already help with the case."""
     if move.unit_id is None:
         return Sentence(zh="请指明派往哪个单位。", en="Name the unit to which it goes.")
     if move.unit_id not in now.units:
@@ -118,10 +121,12 @@ def unit(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def known_condition(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """If a filing condition is named, the type has it."""
     return condition(case, move, now) if move.condition else None
 
 
 def was_filed(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The case was filed before it was closed by force."""
     if case.filed_at is None:
         return Sentence(
             zh="案件未曾立案，不能重办：请重新上报。", en="It was never filed and cannot be reopened: report it anew."
@@ -130,6 +135,7 @@ def was_filed(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def holder(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The person, if one is named, has a post today, and (dispatched by hand) in the unit."""
     if move.person_id is None:
         return None
     units = now.person_units.get(move.person_id)
@@ -142,6 +148,7 @@ def holder(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def may_self_handle(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The pack lets this type be put right on the spot."""
     if not now.self_handle:
         return Sentence(
             zh="这类案件不能自行处置，请按流程派遣。",
@@ -151,6 +158,7 @@ def may_self_handle(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def own_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """A person does it, for a unit in which they have a post."""
     if now.kind != "person" or not now.post_units:
         return Sentence(zh="自行处置须由在岗的人完成。", en="Somebody with a post has to do it.")
     if move.unit_id is not None and move.unit_id not in now.post_units:
@@ -159,6 +167,7 @@ def own_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def person(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """A person is named who has a post in the unit or below it."""
     if move.person_id is None:
         return Sentence(zh="请指明交给谁。", en="Name the person who gets it.")
     if case.unit_id not in now.person_units.get(move.person_id, frozenset()):
@@ -167,6 +176,7 @@ def person(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def in_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The actor has a post in the unit that has the case or above it, or holds the case by name."""
     if now.unit_ids is None or case.unit_id in now.unit_ids:
         return None
     if now.person_id is not None and case.person_id == now.person_id:
@@ -175,6 +185,7 @@ def in_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def co_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The unit has a helping part open, and the actor may act for it."""
     if move.unit_id is None or move.unit_id not in now.open_co_units:
         return Sentence(zh="该单位没有未完成的协办任务。", en="This unit has no helping part open.")
     if now.unit_ids is not None and move.unit_id not in now.unit_ids:
@@ -183,12 +194,14 @@ def co_unit(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def co_unit_open(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The unit has a helping part open."""
     if move.unit_id is None or move.unit_id not in now.open_co_units:
         return Sentence(zh="该单位没有未完成的协办任务。", en="This unit has no helping part open.")
     return None
 
 
 def co_units(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """Units are named, each once, that are at work and neither help already nor lead."""
     if not move.co_units:
         return Sentence(zh="请指明协办单位。", en="Name the helping units.")
     wanted = [c.unit_id for c in move.co_units]
@@ -203,6 +216,7 @@ def co_units(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def co_units_done(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """No helping unit is still at it."""
     if now.open_co_units:
         n = len(now.open_co_units)
         return Sentence(zh=f"还有{n}个协办单位未完成。", en=f"{n} helping unit(s) have not handed back yet.")
@@ -210,6 +224,7 @@ def co_units_done(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def evidence(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """There are as many photographs of before and after as the type asks for."""
     missing = [max(need - have, 0) for need, have in zip(now.evidence_needed, move.evidence, strict=True)]
     if any(missing):
         return Sentence(
@@ -220,6 +235,7 @@ def evidence(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def another_person(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """A person checks, and not the one who handled it."""
     if now.kind != "person":
         return Sentence(zh="核查须由人完成。", en="A person has to check it.")
     if now.person_id is not None and now.person_id == case.handled_by_id:
@@ -228,6 +244,7 @@ def another_person(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def may_extend(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """It is not overdue, and was extended less than twice."""
     if case.extensions >= MAX_EXTENSIONS:
         return Sentence(zh="最多延期两次。", en="It was extended twice; that is the most.")
     if case.handle_due_at is None:
@@ -238,54 +255,63 @@ def may_extend(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def may_suspend(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """It was not suspended before."""
     if case.suspensions >= MAX_SUSPENSIONS:
         return Sentence(zh="只能挂账一次。", en="It was suspended once; that is the most.")
     return None
 
 
 def until(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """An end of the pause is named, within a year."""
     if move.until is None or not now.at < move.until <= now.at + LONGEST_SUSPENSION:
         return Sentence(zh="请写明挂账到哪一天，最长一年。", en="Say until when it is suspended, a year at most.")
     return None
 
 
 def nothing_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """No request waits for a decision."""
     if case.asked:
         return Sentence(zh="已有一项申请待批。", en="A request is waiting for a decision already.")
     return None
 
 
 def something_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """A request for an extension or a suspension waits."""
     if case.asked not in ("extend", "suspend"):
         return Sentence(zh="没有待批的申请。", en="No request is waiting.")
     return None
 
 
 def extension_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """What waits, if anything, is a request for an extension."""
     if case.asked not in ("extend", ""):
         return Sentence(zh="待批的不是延期申请。", en="What waits is not a request for an extension.")
     return None
 
 
 def suspension_asked(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """What waits, if anything, is a request for a suspension."""
     if case.asked not in ("suspend", ""):
         return Sentence(zh="待批的不是挂账申请。", en="What waits is not a request for a suspension.")
     return None
 
 
 def no_appeal_yet(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """The case was not appealed before."""
     if case.asked == "appeal" or case.exempt or now.appeal is not None:
         return Sentence(zh="每个案件只能申诉一次。", en="A case can be appealed once.")
     return None
 
 
 def appeal_waits(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """An appeal waits for review."""
     if case.asked != "appeal":
         return Sentence(zh="没有待复核的申诉。", en="No appeal is waiting.")
     return None
 
 
 def another_reviewer(case: Any, move: Move, now: Situation) -> Sentence | None:
+    """A person reviews who neither appealed nor gave the first opinion."""
     made = now.appeal or {}
     if now.kind != "person":
         return Sentence(zh="申诉须由人复核。", en="A person has to review an appeal.")
