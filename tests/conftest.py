@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
+from django.utils import translation
 from pytest_django import DjangoDbBlocker
 
 from tests.deployment import Deployment
@@ -65,6 +66,13 @@ def _empty_tables() -> None:
                 cursor.execute(f'DELETE FROM "{table}"')
         finally:
             cursor.execute("SET session_replication_role = DEFAULT")
+
+
+@pytest.fixture(autouse=True)
+def _chinese_first() -> Iterator[None]:
+    """No test speaks the language that a request of the test before it asked for."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

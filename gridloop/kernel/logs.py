@@ -43,6 +43,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class Lines(logging.StreamHandler[Any]):
+    """Writes to standard error. A line that cannot be written is lost: the library's own cry would tell its content."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 def _text(message: object) -> str:
     return _LONG_NUMBER.sub("…", message) if isinstance(message, str) else type(message).__name__
 
@@ -64,7 +71,7 @@ def configuration(level: str = "INFO") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonLines}},
-        "handlers": {"lines": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "handlers": {"lines": {"class": "gridloop.kernel.logs.Lines", "formatter": "json"}},
         "root": {"handlers": ["lines"], "level": "WARNING"},
         "loggers": {
             "gridloop": {"level": level},

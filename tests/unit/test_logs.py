@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from typing import Any
 
-from gridloop.kernel.logs import JsonLines
+import pytest
+
+from gridloop.kernel.logs import JsonLines, Lines
 
 
 def line(message: str, *args: object, **extra: object) -> dict[str, Any]:
@@ -49,3 +52,15 @@ def test_of_an_error_only_its_kind_and_place_are_told() -> None:
     assert told["error"] == "ValueError"
     assert "test_logs.py" in told["where"][0]
     assert "13800001111" not in json.dumps(told)
+
+
+def test_a_line_that_cannot_be_written_is_not_told_another_way(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = io.StringIO()
+    broken.close()
+    logger = logging.Logger("broken")
+    logger.addHandler(Lines(broken))
+    try:
+        raise ValueError("13812345678")
+    except ValueError:
+        logger.exception("failed")
+    assert "13812345678" not in capsys.readouterr().err
