@@ -195,7 +195,7 @@ def test_whatever_happens_the_record_holds_and_every_case_can_reach_an_end(
         run_state_machine_as_test(
             Cases,
             settings=settings(
-                max_examples=20, stateful_step_count=30, deadline=None, derandomize=True, database=None,
+                max_examples=14, stateful_step_count=30, deadline=None, derandomize=True, database=None,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),
