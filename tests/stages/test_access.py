@@ -189,7 +189,11 @@ def test_a_machine_gets_the_permissions_it_was_given_and_no_unknown_ones(wang: P
     client = access.register_client(code="hotline", name="12345", permissions=["report"], viewer=SYSTEM, at=AT)
     _, text = access.issue_token(viewer=SYSTEM, client=client, at=AT)
     holder = access.holder_of(text, at=AT)
-    assert (holder.viewer.kind, holder.client_code, holder.viewer.permissions) == ("client", "hotline", frozenset({"report"}))
+    assert (holder.viewer.kind, holder.client_code, holder.viewer.permissions) == (
+        "client",
+        "hotline",
+        frozenset({"report"}),
+    )
     with pytest.raises(Mistakes):
         access.register_client(code="x", name="x", permissions=["report", "rule"], viewer=SYSTEM, at=AT)
     with pytest.raises(Refused):

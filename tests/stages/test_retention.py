@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_a_year_after_the_end_of_the_case_every_caller_is_forgotten(town: Distri
     assert not ReporterContact.objects.filter(wipe_after__isnull=False).exists()
     move(town, case, "force_close", reason="测试之用")
     assert set(ReporterContact.objects.values_list("wipe_after", flat=True)) == {DAY + timedelta(days=365)}
+
+
+def test_what_is_kept_to_recognise_a_repetition_does_not_let_numbers_be_tried_out(
+    town: District, settings: Any
+) -> None:
+    town.report(contact=WHO)
+    settings.SECRET_KEY = "another key of at least thirty-two characters"
+    town.report(contact=WHO)
+    one, two = Report.objects.order_by("id")
+    assert (one.text, one.lon, one.lat) == (two.text, two.lon, two.lat)
+    assert bytes(one.digest) != bytes(two.digest)
 
 
 def test_reopening_a_case_stops_the_clock(town: District) -> None:
