@@ -47,7 +47,7 @@ MOST_WEIGHTS = 24_000_000
 """Cells of the weight matrix (float32), so that a model stays below 100 MB whatever the number of kinds."""
 PLAIN = 0.6
 """Share of the plain machine in the sum; anything from 0.3 to 0.8 does within half a point."""
-FAMILIAR = 8
+FAMILIAR = 4
 """Examples of a kind at which the trained and the cold answer count alike for it."""
 FOLDS = 4
 UNCALIBRATED = 2.0
@@ -262,7 +262,7 @@ def unseen(
 
 def _fit(segmented: Sequence[list[str]], answers: npt.NDArray[np.int64], kinds: int) -> tuple[Features, Floats]:
     features = Features.learn(segmented, at_most=MOST_WEIGHTS // max(kinds, 2))
-    rows = features.matrix(segmented)
+    rows = features.matrix(segmented).astype(np.float64)  # what the machine computes in; else it copies every time
     weights = np.zeros((len(features) + 1, kinds), np.float32)
     body = np.flatnonzero(features.of_body())
     body_rows = rows[:, body]
@@ -412,8 +412,10 @@ class Classifier:
         self._trained_at = np.array([places[kind] for kind in trained.kinds] if trained else [], dtype=np.int64)
         self._cold_at = np.array([places[kind] for kind in cold.kinds] if cold else [], dtype=np.int64)
         self._trust = np.zeros(len(self.kinds))
+        self._ripe = np.zeros(0)
         if trained:
             examples = np.array(trained.counts, dtype=np.float64)
+            self._ripe = examples / (examples + 2)
             self._trust[self._trained_at] = examples / (examples + FAMILIAR) if cold else 1.0
 
     @classmethod
@@ -457,8 +459,9 @@ class Classifier:
         cold_reasons: list[tuple[str, ...]] = [()] * len(texts)
         if self._cold and self._trust.min() < 0.95:
             cold, cold_reasons = self._cold.table(lines, segmented)
-            table[:, self._cold_at] += cold * (1 - self._trust[self._cold_at])
-        table /= np.maximum(table.sum(axis=1, keepdims=True), 1.0)
+            open_to_it = 1 - table.max(axis=1, keepdims=True)  # the catalogue speaks where the examples are not sure
+            table[:, self._cold_at] += cold * (1 - self._trust[self._cold_at]) * open_to_it
+        table = self._shared(table, learnt)
         each = np.arange(len(texts))[:, None]
         order = np.argpartition(-table, min(RUNNERS_UP, table.shape[1] - 1), axis=1)[:, : RUNNERS_UP + 1]
         order = order[each, np.argsort(-table[each, order], axis=1, kind="stable")]
@@ -482,6 +485,14 @@ class Classifier:
             else NOTHING
             for row, sure, why in zip(order, best, reasons, strict=True)
         ]
+
+    def _shared(self, table: Matrix, learnt: Matrix | None) -> Matrix:
+        """Rows that sum to at most 1, and where the catalogue is silent to what the examples allow (n of n + 2)."""
+        total = table.sum(axis=1, keepdims=True)
+        allowed = total
+        if learnt is not None and self._cold:
+            allowed = np.maximum(total, (learnt @ self._ripe)[:, None])
+        return np.asarray(table / np.maximum(total, 1e-12) * np.minimum(allowed, 1.0))
 
     def save(self, path: str | Path) -> None:
         """Write what was learnt as a plain array file. The catalogue is not part of it; `with_cold` adds it."""
