@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gridloop.cases.workflow import STATES
 from gridloop.discover.models import Report
 from gridloop.gateways.demo import playing
 from gridloop.handle.models import Evidence
+from gridloop.kernel import clock
 from gridloop.kernel.events import stuck
 from gridloop.people.models import Person, Unit
 from gridloop.territory.models import Region
@@ -26,7 +28,8 @@ pytestmark = pytest.mark.django_db
 def played(settings: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[playing.Summary]:
     settings.GRIDLOOP_DATA = tmp_path  # type: ignore[attr-defined]
     monkeypatch.setattr(playing, "LESSONS", 500)  # a lesser classifier asks people more often
-    yield playing.play_demo(district=ROOT / "districts" / "410104", packs=[ROOT / "packs" / "urban"], count=70)
+    with clock.frozen(datetime(2026, 7, 23, 4, tzinfo=UTC)):  # the day is Wednesday, 22 July, whenever the test runs
+        yield playing.play_demo(district=ROOT / "districts" / "410104", packs=[ROOT / "packs" / "urban"], count=70)
     forget_map()
 
 

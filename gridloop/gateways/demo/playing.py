@@ -236,14 +236,12 @@ class _Day:
                     due += 1
                 receive_reports([w.report for w in self.written[sent:due]], client=CLIENT, viewer=SYSTEM)
                 sent = due
-                self.worker.drain()
-                if done == 3:
+                self.worker.drain()  # also of what the last look and the clock brought
+                if done in (3, len(times)):
                     self._handed_over(now)
                 if done < len(times):  # what came in the last half hour is still untouched when the day ends
                     self._look(now, last=now >= times[-4])
-                    self.worker.drain()
                 watch_the_clock()
-                self.worker.drain()
             if progress:
                 progress(done, len(times))
         with clock.frozen(times[-1]):
@@ -452,7 +450,7 @@ class _Day:
 
     def _handed_over(self, now: datetime) -> None:
         """Other offices hand matters over by a list: they wait for acceptance like any report."""
-        if Case.objects.filter(source=HANDED_OVER).exists():
+        if Case.objects.filter(source=HANDED_OVER, reported_at=now).exists():
             return  # a demonstration that was interrupted is played again from the start
         wanted = [w for w in self.written if w.truth.kind == "problem"][:: max(1, len(self.written) // 12)]
         codes = locate([w.truth.lon for w in wanted], [w.truth.lat for w in wanted])
