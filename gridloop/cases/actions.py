@@ -436,6 +436,9 @@ def _dispatch(work: _Work, viewer: Viewer) -> None:
         case.handle_limit = _limit_text(limit)
         case.handle_due_at = None  # set with the others' in `_finish`
     case.unit_id, case.person_id = move.unit_id, move.person_id
+    for part in work.parts:
+        if part.unit_id == move.unit_id:  # who helped leads now
+            _withdrawn(part, work.at)
     case.dispatched_at = work.at
     case.signed_at = case.handled_at = None
     case.handled_by_id = None

@@ -107,16 +107,11 @@ def condition(case: Any, move: Move, now: Situation) -> Sentence | None:
 
 
 def unit(case: Any, move: Move, now: Situation) -> Sentence | None:
-    """A unit is named that is at work today and does not already help with the case."""
+    """A unit is named that is at work today."""
     if move.unit_id is None:
         return Sentence(zh="请指明派往哪个单位。", en="Name the unit to which it goes.")
     if move.unit_id not in now.units:
         return Sentence(zh="没有这个在用的单位。", en="There is no such unit at work today.")
-    if move.unit_id in now.open_co_units:
-        return Sentence(
-            zh="该单位正在协办此案：请先撤销协办，再派为主办。",
-            en="This unit helps with the case: withdraw its part first, then let it lead.",
-        )
     return None
 
 

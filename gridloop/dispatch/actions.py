@@ -58,7 +58,7 @@ def send_routed(case_ids: Sequence[int], *, at: datetime | None = None) -> int:
             routes[key] = standards[case.pack_release_id].route(case.case_type, case.region_code)
         route = routes[key]
         unit = units.find(route.unit, case.region_code, managers) if route else None
-        if route is not None and unit is not None and (case.id, unit.id) not in helps:
+        if route is not None and unit is not None:
             chosen.append((case, route, unit))
     wanted = [
         (unit.id if route.person.within == "unit" else 0, route.person.role, case.region_code)

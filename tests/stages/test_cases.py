@@ -313,12 +313,6 @@ def _said(desk: Desk) -> dict[str, tuple[Callable[[], object], str]]:
         "unit, closed or unknown": (
             lambda: move(bring("pending_dispatch"), "dispatch", unit_id=99_999), "at work today",
         ),
-        "unit, helping": (
-            lambda: move(
-                move(bring("pending_dispatch"), "add_co_units", co_units=(CoUnit(unit_id=units["HW"]),)), "dispatch"
-            ),
-            "helps with the case",
-        ),
         "person, nobody": (lambda: move(bring("handling"), "assign", person_id=None), "Name the person"),
         "holder, unknown": (
             lambda: move(bring("reported"), "accept", "verify", person_id=99_999), "no such person",
@@ -666,6 +660,15 @@ def test_a_unit_that_has_helped_may_be_asked_to_help_again(desk: Desk) -> None:
     case = desk.move(case, "check", "failed")
     case = desk.move(case, "add_co_units", co_units=helper)
     assert case.co_handlings.count() == 2
+
+
+def test_a_helping_unit_that_gets_the_case_helps_no_longer_but_leads(desk: Desk) -> None:
+    units, people = desk.here.units, desk.here.people
+    case = desk.move(desk.bring("dispatched"), "add_co_units", co_units=(CoUnit(unit_id=units["SZ"]),))
+    case = desk.move(case, "return_back")
+    case = desk.move(case, "dispatch", unit_id=units["SZ"], person_id=people["road1"], at=TEN)
+    assert case.co_handlings.get().withdrawn_at == TEN
+    assert desk.move(case, "hand_back", by="road1", at=TEN).state == "handled"
 
 
 @pytest.mark.parametrize("verb", ["force_close", "cancel"])
