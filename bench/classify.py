@@ -123,7 +123,7 @@ def ours(messages: Messages, parts: list[Fold], kinds: list[str]) -> Any:
 
 
 def speed(messages: Messages, kinds: list[str], rounds: int) -> tuple[list[float], list[float], float, float, float]:
-    """Raw messages a second and a processor second, characters of a message, seconds to load the model, megabytes that it adds."""
+    """Raw messages a second and a processor second, characters of one, seconds to load, megabytes held."""
     chosen = np.flatnonzero(messages.raw)
     texts = [messages.texts[i] for i in chosen]
     half = len(texts) // 2
