@@ -46,7 +46,7 @@ DEMO = "demo"
 @option(
     "--demo",
     is_flag=True,
-    zh="载入虚构的一天（郑州市金水区，雨天）。",
+    zh="载入虚构的一个雨天（410104 管城回族区）。",
     en="With an invented rainy day in district 410104.",
 )
 @option("--host", default="127.0.0.1", show_default=True, zh="监听地址。", en="The address to listen on.")

@@ -493,14 +493,15 @@ def _new_case(opinion: _Opinion) -> NewCase:
 
 
 def _why_this_type(opinion: _Opinion) -> Sentence | None:
+    """Goes into the record, so it quotes nothing that a citizen wrote: the deciding words stay with the report."""
     if opinion.case_type is None:
         return None
-    name, words = opinion.case_type.name, opinion.words
-    if not words:
+    name = opinion.case_type.name
+    if not opinion.words:
         return Sentence(zh=f"来源指明是“{name.zh}”", en=f"the source says that it is “{name.en}”")
     return Sentence(
-        zh=f"从“{'、'.join(words)}”判断为“{name.zh}”（把握{opinion.confidence:.0%}）",
-        en=f"taken for “{name.en}” because of “{', '.join(words)}” ({opinion.confidence:.0%} sure)",
+        zh=f"从文字判断为“{name.zh}”（把握{opinion.confidence:.0%}）",
+        en=f"taken for “{name.en}” from its words ({opinion.confidence:.0%} sure)",
     )
 
 

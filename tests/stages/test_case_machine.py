@@ -74,7 +74,7 @@ class Cases(RuleBasedStateMachine):
             for case in Case.objects.filter(id__in=self.ids):
                 self._finish(case)
             self.the_row_is_the_fold_of_its_events()
-            self.met |= set(Event.objects.values_list("name", flat=True))
+            Cases.met.update(Event.objects.values_list("name", flat=True))
         finally:
             transaction.set_rollback(True)
             self.savepoint.__exit__(None, None, None)
@@ -116,7 +116,7 @@ class Cases(RuleBasedStateMachine):
             while note_deadlines() or resume_due():
                 pass
 
-    @precondition(lambda self: getattr(self, "ids", ()))
+    @precondition(lambda self: bool(getattr(self, "ids", [])))
     @rule(seed=st.integers(0, 2**32 - 1))
     def people_work(self, seed: int) -> None:
         """A while of work: ten people do something. Mostly what the table allows, by who may; now and then anything."""

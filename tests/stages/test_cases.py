@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -187,7 +188,7 @@ def test_every_move_that_the_table_does_not_name_is_refused_with_what_is_allowed
         for outcome in outcomes:
             if step_for(state, verb, outcome) is not None:
                 continue
-            no = refusal(lambda v=verb, o=outcome: desk.move(case, v, o, by=SYSTEM))
+            no = refusal(partial(desk.move, case, verb, outcome, by=SYSTEM))
             assert (no.code, no.status) == ("illegal_move", 409), (verb, outcome)
             assert STATES[state].zh in no.sentence.zh
             assert BY_VERB[verb, outcome][0].name.zh in no.sentence.zh
@@ -232,7 +233,7 @@ def test_who_lacks_the_permission_is_refused(desk: Desk, verb: str) -> None:
 def test_what_is_absent_and_what_is_not_yours_is_refused_alike(desk: Desk) -> None:
     case = desk.bring("dispatched")
     answers = [
-        refusal(lambda i=i: move_cases([Move(case_id=i, verb="start")], viewer=desk.here["road1"]))
+        refusal(partial(move_cases, [Move(case_id=i, verb="start")], viewer=desk.here["road1"]))
         for i in (case.id, case.id + 10_000)
     ]
     assert next((a.status, a.code, a.sentence) for a in answers) == (

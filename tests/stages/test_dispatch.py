@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -37,7 +38,7 @@ def here(built: District, django_db_blocker: DjangoDbBlocker) -> Iterator[Distri
         transaction.set_rollback(True)
 
 
-def pending(here: District, kind: str, **more: object) -> Case:
+def pending(here: District, kind: str, **more: Any) -> Case:
     return Desk(here).open(state="pending_dispatch", case_type=kind, **more)
 
 

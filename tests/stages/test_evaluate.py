@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -82,7 +83,7 @@ def told(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
     """Eight cases of two units, each with another fate."""
     with django_db_blocker.unblock(), transaction.atomic(), clock.frozen(DAY):
         desk = Desk(district())
-        roads = {"unit_id": desk.here.units["SZ"], "person_id": desk.here.people["road1"]}
+        roads: dict[str, Any] = {"unit_id": desk.here.units["SZ"], "person_id": desk.here.people["road1"]}
 
         def done(case: Case, at: datetime, by: str = "clean1") -> Case:
             case = desk.move(case, "start", at=at, by=by)
@@ -210,7 +211,7 @@ def test_facts_rebuilt_from_scratch_equal_those_that_were_kept(day: Told) -> Non
 
 def test_a_case_sent_to_two_units_was_dispatched_wrongly(day: Told) -> None:
     desk = day.desk
-    roads = {"unit_id": desk.here.units["SZ"], "person_id": desk.here.people["road1"]}
+    roads: dict[str, Any] = {"unit_id": desk.here.units["SZ"], "person_id": desk.here.people["road1"]}
     twice = desk.move(desk.bring("returned"), "dispatch", **roads)
     again = desk.move(desk.bring("returned"), "dispatch")
     note_cases([twice.id, again.id])

@@ -59,7 +59,7 @@ def test_a_known_gcj02_point_lands_in_bd09_where_others_say() -> None:
 
 
 def test_arrays_keep_their_shape_and_their_nan() -> None:
-    lon, lat = to_wgs84(np.array([[113.7, np.nan], [113.8, -87.6]]), np.array([[34.7, 34.7], [34.8, 41.9]]), "bd09")
+    lon, _ = to_wgs84(np.array([[113.7, np.nan], [113.8, -87.6]]), np.array([[34.7, 34.7], [34.8, 41.9]]), "bd09")
     assert lon.shape == (2, 2)
     assert np.isnan(lon[0, 1])
     assert np.isfinite(lon[[0, 1, 1], [0, 0, 1]]).all()

@@ -12,9 +12,9 @@ from gridloop.gateways.api.cases import case_of
 from gridloop.gateways.api.doors import viewer_of
 from gridloop.gateways.api.paging import Page
 from gridloop.handle.actions import add_evidence
-from gridloop.handle.queries import evidence_for, folder
+from gridloop.handle.queries import evidence_for, served_file
 from gridloop.handle.rules import MAX_BYTES
-from gridloop.kernel.errors import Refused, not_found
+from gridloop.kernel.errors import Refused
 from gridloop.kernel.language import Sentence
 
 router = Router(tags=["evidence"])
@@ -89,14 +89,8 @@ def download(request: HttpRequest, evidence_id: int) -> HttpResponse:
 
     下载重新编码、去除隐藏信息的副本；原件不外传。
     """
-    row = evidence_for(viewer_of(request)).filter(id=evidence_id).first()
-    if row is None:
-        raise not_found()
-    if not row.served:
-        raise Refused(
-            Sentence(zh="照片正在处理，请稍候。", en="The photograph is being prepared."), status=503, code="not_ready"
-        )
-    response = HttpResponse((folder() / row.served).read_bytes(), content_type="image/jpeg")
-    response["Content-Disposition"] = f'attachment; filename="{row.pk}.jpg"'
+    copy = served_file(viewer_of(request), evidence_id)
+    response = HttpResponse(copy.read_bytes(), content_type="image/jpeg")
+    response["Content-Disposition"] = f'attachment; filename="{evidence_id}.jpg"'
     response["Cache-Control"] = "private, no-store"
     return response
