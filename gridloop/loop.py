@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gridloop.cases import events as case
 from gridloop.cases.queries import unlike_their_record
 from gridloop.discover import events as report
+from gridloop.discover.queries import unlike_their_record as reports_unlike_their_record
 from gridloop.discover.reactions import forget_in_time, triage
 from gridloop.dispatch.reactions import climb, route, urge, warn, watch_the_clock
 from gridloop.evaluate.reactions import note
@@ -72,7 +73,7 @@ TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
 """Cron line -> what to do then."""
 
 
-CHECKS = [unlike_their_record, unlike_its_record]
+CHECKS = [reports_unlike_their_record, unlike_their_record, unlike_its_record]
 """What `audit verify` compares with the record beside the record itself."""
 
 

@@ -111,7 +111,11 @@ def receive_reports(
         publish(
             [
                 ReportReceived(
-                    subject=f"report:{row.id}", actor=viewer.actor, at=at, channel=row.channel, words=_words(row)
+                    subject=f"report:{row.id}",
+                    actor=viewer.actor,
+                    at=at,
+                    channel=row.channel,
+                    words=discover_queries.words_of(row),
                 )
                 for row in fresh.values()
             ]
@@ -189,10 +193,6 @@ def _digest(report: NewReport) -> bytes:
     # Keyed: a plain hash would let its finder try out telephone numbers, even after the contact was wiped.
     plain = b"report-digest\0" + encode(body, sort_keys=True).encode()
     return hmac.digest(settings.SECRET_KEY.encode(), plain, "sha256")
-
-
-def _words(report: Report) -> str:
-    return hashlib.sha256("\0".join((report.title, report.text, report.address)).encode()).hexdigest()
 
 
 def _secret(client: str, key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import hmac
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from gridloop.cases.workflow import STATES
 from gridloop.discover.models import Report
 from gridloop.discover.rules.classify import Classifier
 from gridloop.discover.rules.place import Entry, Gazetteer
+from gridloop.kernel.language import Sentence
+from gridloop.kernel.models import Event
+from gridloop.kernel.sealing import Finding
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard_queries
@@ -149,3 +153,44 @@ def status_of(report: Report) -> dict[str, Any]:
 def reports_of(case: Case) -> list[Report]:
     """The reports that opened or joined a case, oldest first. The caller has made sure that the viewer sees it."""
     return list(Report.objects.filter(case_id=case.pk).order_by("id"))
+
+
+def words_of(report: Report) -> str:
+    """The digest that stands in the record for what a report says."""
+    return hashlib.sha256("\0".join((report.title, report.text, report.address)).encode()).hexdigest()
+
+
+def unlike_their_record(*, chunk: int = 5_000) -> Iterator[Finding]:
+    """Reports whose words, channel or existence is not what was recorded when they came in. Memory stays flat."""
+    last = 0
+    while True:
+        told = list(Event.objects.filter(name="ReportReceived", id__gt=last).order_by("id")[:chunk])
+        if not told:
+            break
+        last = told[-1].id
+        rows = Report.objects.in_bulk([int(event.subject.removeprefix("report:")) for event in told])
+        for event in told:
+            report = rows.get(int(event.subject.removeprefix("report:")))
+            if report is None:
+                sentence = Sentence(
+                    zh=f"{event.subject}有记录却没有了：有人绕过系统删除。",
+                    en=f"{event.subject} has a record but is gone: it was removed past the application.",
+                )
+                yield Finding("report_removed", (event.id,), sentence)
+            elif (words_of(report), report.channel) != (event.data["words"], event.data["channel"]):
+                sentence = Sentence(
+                    zh=f"上报{report.number}的内容与记录不符：有人绕过系统改动。",
+                    en=f"What report {report.number} says is not what came in: it was changed past the application.",
+                )
+                yield Finding("report_changed", (event.id,), sentence)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT number FROM discover_report r WHERE NOT EXISTS (SELECT FROM kernel_event e "
+            "WHERE e.subject = 'report:' || r.id AND e.name = 'ReportReceived') ORDER BY id LIMIT 1000"
+        )
+        for (number,) in cursor.fetchall():
+            sentence = Sentence(
+                zh=f"上报{number}没有接收记录：有人绕过系统写入。",
+                en=f"Report {number} has no record of its receipt: it was written past the application.",
+            )
+            yield Finding("report_without_record", (), sentence)

@@ -14,6 +14,7 @@ from django.db import connection, models, transaction
 from gridloop.cases.models import Case, CoHandling
 from gridloop.cases.queries import fold, stored, unlike_their_record
 from gridloop.cases.rules import CoUnit
+from gridloop.discover.queries import unlike_their_record as reports_unlike_their_record
 from gridloop.handle.actions import add_evidence
 from gridloop.handle.models import Evidence
 from gridloop.handle.queries import folder, unlike_its_record
@@ -48,7 +49,7 @@ def behind_our_back() -> Iterator[Any]:
 
 
 def findings() -> list[str]:
-    return [f.kind for f in (*unlike_their_record(), *unlike_its_record())]
+    return [f.kind for f in (*reports_unlike_their_record(), *unlike_their_record(), *unlike_its_record())]
 
 
 def test_what_went_through_the_application_is_all_as_recorded(case: Case) -> None:
@@ -158,3 +159,22 @@ def test_an_exchanged_copy_is_found(case: Case, settings: Any) -> None:
     row.refresh_from_db()
     (folder() / row.served).write_bytes(jpeg("another"))
     assert findings() == ["evidence_changed"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("UPDATE discover_report SET text = text || '。'", "report_changed"),
+        ("UPDATE discover_report SET address = 'elsewhere'", "report_changed"),
+        ("UPDATE discover_report SET channel = 'leader'", "report_changed"),
+        ("DELETE FROM discover_report", "report_removed"),
+        ("INSERT INTO discover_report SELECT (jsonb_populate_record(r, '{\"id\": 99999, \"key\": \"forged\", "
+         "\"number\": \"forged\"}')).* FROM discover_report r LIMIT 1", "report_without_record"),
+    ],
+)  # fmt: skip
+def test_a_report_changed_removed_or_slipped_in_is_found(case: Case, sql: str, kind: str) -> None:
+    Desk(district()).here.report("路灯不亮")
+    assert findings() == []
+    with behind_our_back() as cursor:
+        cursor.execute(sql)
+        assert kind in findings()

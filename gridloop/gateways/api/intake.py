@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from _thread import LockType as Lock
+from _thread import allocate_lock
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from queue import SimpleQueue
+from time import monotonic, sleep
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
@@ -29,6 +31,8 @@ from gridloop.people.viewer import Viewer
 log = logging.getLogger(__name__)
 
 BATCH = 500
+GATHER = 0.002
+"""Seconds for which the writer lets a busy process's next reports gather. An idle one answers at once."""
 WAITING_ROOM = 2_000
 """Reports that may wait in one process; about a second's worth of storing."""
 PATIENCE = 10.0
@@ -59,23 +63,34 @@ def full() -> Refused:
     )
 
 
+def _closed() -> Lock:
+    """A lock that is held until the answer is there: the cheapest thing for which a thread can wait."""
+    lock = allocate_lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True)
 class _Waiting:
     report: NewReport
     client: str
     viewer: Viewer
-    done: threading.Event = field(default_factory=threading.Event)
+    unanswered: Lock = field(default_factory=_closed)
     receipt: Receipt | None = None
     error: BaseException | None = None
 
 
 class Collector:
-    """Gathers the reports of concurrent requests of this process and stores them together."""
+    """Gathers the reports of concurrent requests of this process and stores them together.
+
+    A request thread does as little as it can: every call that lets go of the interpreter costs it a turn among dozens
+    of others. So what can be asked once for a batch (is there room on the disk?) is the writer's to ask.
+    """
 
     def __init__(self) -> None:
-        self._waiting: deque[_Waiting] = deque()
-        self._wake = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._waiting: SimpleQueue[_Waiting] = SimpleQueue()
+        self._hiring = threading.Lock()
+        self._writer: threading.Thread | None = None
 
     def accept(self, report: NewReport, *, client: str, viewer: Viewer) -> Receipt:
         """Store one report; returns when it is committed.
@@ -83,39 +98,48 @@ class Collector:
         Raises `Mistakes` for a bad report and `Refused` (503) when it could not be stored now.
         """
         check_reports([report])
-        if not disk_state(Path(settings.GRIDLOOP_DATA)).ok:
-            raise full()
+        if self._waiting.qsize() >= WAITING_ROOM:
+            raise busy()
+        if self._writer is None or not self._writer.is_alive():
+            self._hire()
         waiting = _Waiting(report, client, viewer)
-        with self._wake:
-            if len(self._waiting) >= WAITING_ROOM:
-                raise busy()
-            self._waiting.append(waiting)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
-                self._thread.start()
-            self._wake.notify()
-        if not waiting.done.wait(PATIENCE):
+        self._waiting.put(waiting)
+        if not waiting.unanswered.acquire(timeout=PATIENCE):
             raise busy()
         if waiting.error is not None:
             raise waiting.error
         assert waiting.receipt is not None
         return waiting.receipt
 
+    def _hire(self) -> None:
+        """Start the writer: at the first report, or after a fork or a defect took it."""
+        with self._hiring:
+            if self._writer is None or not self._writer.is_alive():
+                self._writer = threading.Thread(target=self._run, name="intake", daemon=True)
+                self._writer.start()
+
     def _run(self) -> None:
+        busy_until = 0.0
         while True:
-            with self._wake:
-                while not self._waiting:
-                    self._wake.wait()
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting.get()]
+            if monotonic() < busy_until:  # more are on their way: let them come along
+                sleep(GATHER)
+            while len(batch) < BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get())
             try:
-                self._store(batch)
+                if disk_state(Path(settings.GRIDLOOP_DATA)).ok:
+                    self._store(batch)
+                else:
+                    for waiting in batch:
+                        waiting.error = full()
             except Exception:
                 log.exception("a batch of reports was not stored")
             finally:
                 for waiting in batch:
                     if waiting.receipt is None and waiting.error is None:
                         waiting.error = busy()
-                    waiting.done.set()
+                    waiting.unanswered.release()
+            busy_until = monotonic() + 2 * GATHER
 
     def _store(self, batch: list[_Waiting]) -> None:
         groups: dict[tuple[str, str], list[_Waiting]] = {}
