@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
@@ -71,7 +71,9 @@ DEFAULTS: dict[str, Any] = {
 
 def stored(value: Any) -> Any:
     """A field's value as an event carries it: moments in UTC to the microsecond, all else as JSON has it."""
-    return value.isoformat(timespec="microseconds").replace("+00:00", "Z") if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value
 
 
 def words_of(case: Case) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, models, transaction
@@ -178,3 +179,11 @@ def test_a_report_changed_removed_or_slipped_in_is_found(case: Case, sql: str, k
     with behind_our_back() as cursor:
         cursor.execute(sql)
         assert kind in findings()
+
+
+def test_moments_told_in_another_zone_are_recorded_as_they_are_stored(case: Case) -> None:
+    there = ZoneInfo("Asia/Shanghai")
+    desk = Desk(district())
+    desk.here.case(reported_at=(DAY - timedelta(hours=1)).astimezone(there), due_at=DAY.astimezone(there))
+    desk.open(state="pending_dispatch", at=DAY.astimezone(there))
+    assert findings() == []

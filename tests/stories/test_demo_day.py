@@ -15,6 +15,7 @@ from gridloop.gateways.demo import playing
 from gridloop.handle.models import Evidence
 from gridloop.kernel import clock
 from gridloop.kernel.events import stuck
+from gridloop.loop import CHECKS
 from gridloop.people.models import Person, Unit
 from gridloop.territory.models import Region
 from gridloop.territory.queries import forget_map
@@ -39,6 +40,8 @@ def test_a_played_day_leaves_work_in_every_hand_loses_nothing_and_says_that_it_i
     assert played.reconciliation["holds"]
     assert played.reports == Report.objects.count() >= 70
     assert stuck() == []
+    # The day is told in Zhengzhou's time and recorded in UTC: what the record says is what the rows say.
+    assert [str(f) for check in CHECKS for f in check()] == []
     passing = {"pending_verify", "pending_filing", "pending_dispatch", "returned", "dispatched"}
     empty = {state for state in STATES if not Case.objects.filter(state=state).exists()}
     assert empty <= passing, "a small day may leave a short-lived state empty, never one that is an end or a long wait"
