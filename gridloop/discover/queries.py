@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import hmac
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard_queries
 from gridloop.standard.rules.standard import Standard
 from gridloop.territory import queries as territory
+from gridloop.territory.rules.places import read_places
 
 
 def model_path() -> Path:
@@ -60,7 +60,7 @@ def classifier() -> Classifier:
 
 
 def gazetteer() -> Gazetteer:
-    """The district's names of places, of this process. Renewed when the map or the list of places changes."""
+    """The district's names of places, of this process. Renewed when the list of places changes."""
     standard = standard_queries.current()
     folder = Path(settings.GRIDLOOP_DISTRICTS) / standard.district
     path = folder / "gazetteer.csv"
@@ -72,19 +72,11 @@ def gazetteer() -> Gazetteer:
 
 
 def _entries(path: Path) -> list[Entry]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    codes = territory.locate([float(r["lon"]) for r in rows], [float(r["lat"]) for r in rows])
+    places = read_places(path)
+    codes = territory.locate([p.lon for p in places], [p.lat for p in places])
     return [
-        Entry(
-            name=row["name"],
-            aliases=tuple(a for a in row["aliases"].split("|") if a),
-            kind=row["kind"],
-            lon=float(row["lon"]),
-            lat=float(row["lat"]),
-            region_code=str(code),
-        )
-        for row, code in zip(rows, codes, strict=True)
+        Entry(name=p.name, aliases=p.aliases, kind=p.kind, lon=p.lon, lat=p.lat, region_code=str(code))
+        for p, code in zip(places, codes, strict=True)
     ]
 
 

@@ -2,7 +2,8 @@
 
 A request thread hands its report to the process's collector and waits. The collector stores all that wait in one
 transaction (group commit) and only then lets each thread answer: what was answered is on disk. While one batch is
-being committed the next gathers by itself, so a batch grows with the load and nobody waits for a timer.
+being committed the next gathers by itself, so a batch grows with the load. An idle process answers at once; a busy
+one waits `GATHER` for the reports that are on their way.
 
 When more is waiting than can be stored in time, new reports are refused at once with "try again": an honest 503
 before the answer, never a loss after it (RELIABILITY.md G15).
@@ -20,7 +21,7 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from gridloop.discover.actions import NewReport, Receipt, check_reports, receive_reports
 from gridloop.kernel.errors import Refused
@@ -152,7 +153,6 @@ class Collector:
             except (DatabaseError, InterfaceError) as error:
                 log.warning("database refused a batch", extra={"error": type(error).__name__, "reports": len(group)})
                 connection.close()
-                close_old_connections()
                 continue
             for waiting, receipt in zip(group, receipts, strict=True):
                 waiting.receipt = receipt
