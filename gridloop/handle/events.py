@@ -15,3 +15,12 @@ class EvidenceAdded(Happened):
     stage: str
     sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormFilled(Happened):
+    """A form of the pack was filled in. The answers stay out of the record; their digest is in."""
+
+    filled: int
+    form: str
+    sha256: str
