@@ -18,6 +18,8 @@ from gridloop.handle.events import EvidenceAdded
 from gridloop.handle.models import Evidence
 from gridloop.handle.queries import folder, photographs
 from gridloop.handle.rules import SUFFIX, examine, served_copy
+from gridloop.handle.sounds import SUFFIX as SOUND_SUFFIX
+from gridloop.handle.sounds import examine_sound
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused, not_found
 from gridloop.kernel.events import publish
@@ -46,7 +48,8 @@ def _keep(path: Path, content: bytes) -> None:
 
 
 def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at: datetime | None = None) -> Evidence:
-    """Take a photograph as evidence. The bytes are kept as they came, under the name of their SHA-256.
+    """Take a photograph (or, as a ``note``, a recording) as evidence. The bytes are kept as they came, under the
+    name of their SHA-256.
 
     The same bytes for the same step of the same case are the same evidence: sent twice, kept once.
     """
@@ -61,9 +64,9 @@ def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at
             status=422,
             code="unknown_stage",
         )
-    picture = examine(content)
+    media_type = examine_sound(content) if stage == Evidence.Stage.NOTE else examine(content).media_type
     digest = hashlib.sha256(content).hexdigest()
-    path = Path(digest[:2]) / f"{digest}.{SUFFIX[picture.media_type]}"
+    path = Path(digest[:2]) / f"{digest}.{(SUFFIX | SOUND_SUFFIX)[media_type]}"
     with transaction.atomic():
         case = cases_for(viewer).filter(id=case_id).select_for_update(of=("self",)).first()
         if case is None:
@@ -79,7 +82,7 @@ def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at
             )
         _keep(folder() / path, content)
         evidence = Evidence.objects.create(
-            case_id=case_id, stage=stage, sha256=digest, media_type=picture.media_type, size=len(content),
+            case_id=case_id, stage=stage, sha256=digest, media_type=media_type, size=len(content),
             original=str(path), by=viewer.actor, at=now,
         )  # fmt: skip
         publish(
@@ -95,7 +98,7 @@ def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at
 
 def make_served_copies(evidence_ids: Sequence[int]) -> None:
     """Make the copies that people see: re-encoded, upright, without EXIF. Runs after receipt, never in the request."""
-    for row in Evidence.objects.filter(id__in=evidence_ids, served=""):
+    for row in Evidence.objects.filter(id__in=evidence_ids, served="").exclude(stage=Evidence.Stage.NOTE):
         content = (folder() / row.original).read_bytes()
         if hashlib.sha256(content).hexdigest() != row.sha256:
             raise ValueError(f"evidence {row.id} is not what was received")

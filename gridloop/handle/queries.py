@@ -42,7 +42,7 @@ def served_file(viewer: Viewer, evidence_id: int) -> Path:
 
     Raises `Refused`: 404 where there is none or it is not theirs, 503 while the copy is not made yet.
     """
-    row = evidence_for(viewer).filter(id=evidence_id).first()
+    row = evidence_for(viewer).filter(id=evidence_id).exclude(stage=Evidence.Stage.NOTE).first()
     if row is None:
         raise not_found()
     if not row.served:
@@ -50,6 +50,14 @@ def served_file(viewer: Viewer, evidence_id: int) -> Path:
             Sentence(zh="照片正在处理，请稍候。", en="The photograph is being prepared."), status=503, code="not_ready"
         )
     return folder() / row.served
+
+
+def spoken_note(viewer: Viewer, evidence_id: int) -> tuple[Path, str]:
+    """The file of a spoken note that this viewer may hear, and its media type. Raises `Refused` (404)."""
+    row = evidence_for(viewer).filter(id=evidence_id, stage=Evidence.Stage.NOTE).first()
+    if row is None:
+        raise not_found()
+    return folder() / row.original, row.media_type
 
 
 def folder() -> Path:
