@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import models
 
+from gridloop.people.models import Person
+
 
 class Bits(models.Field[str, str]):
     """256 bits, as a text of 0 and 1; in the database ``bit(256)``, which can count how many bits differ."""
@@ -23,6 +25,8 @@ class Evidence(models.Model):
         BEFORE = "before"
         AFTER = "after"
         CHECK = "check"
+        NOTE = "note"
+        """A spoken note: no photograph, counted by no rule."""
 
     class Public(models.TextChoices):
         """What the public may see of it."""
@@ -82,3 +86,83 @@ class Fingerprint(models.Model):
     before = models.BooleanField()
     """Whether it shows the state before the work."""
     bits = Bits()
+
+
+class Errand(models.Model):
+    """A move that a telephone handed in, perhaps days after it was made, and the answer that it got.
+
+    The same key again gets the same answer, whatever happened to the first answer on its way.
+    """
+
+    class Outcome(models.TextChoices):
+        DONE = "done"
+        REFUSED = "refused"
+        """The rules say no; `answer.sentence` says why."""
+        CONFLICT = "conflict"
+        """Somebody was faster: nothing was changed, the person at the telephone decides anew."""
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    key = models.UUIDField()
+    """Made by the telephone; unique for the person."""
+    digest = models.BinaryField(max_length=32)
+    """SHA-256 of what was asked: the same key with another content is refused."""
+    case_id = models.BigIntegerField()
+    outcome = models.CharField(max_length=8, choices=Outcome.choices)
+    answer = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "key"], name="errand_key_once")]
+        indexes = [models.Index(fields=["at"], name="errand_at")]
+
+
+class Upload(models.Model):
+    """A photograph or a spoken note on its way in pieces; it becomes evidence when its last byte has come."""
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    key = models.UUIDField()
+    case_id = models.BigIntegerField(null=True)
+    report_id = models.BigIntegerField(null=True)
+    """The report to which it belongs, until the report has a case."""
+    stage = models.CharField(max_length=8, choices=Evidence.Stage.choices)
+    sha256 = models.CharField(max_length=64)
+    """Of the whole file, as the telephone reckoned it when the picture was taken."""
+    size = models.IntegerField()
+    received = models.IntegerField(default=0)
+    """Bytes that are safely on our disk: where the next piece begins."""
+    complete = models.BooleanField(default=False)
+    evidence_id = models.BigIntegerField(null=True)
+    refused = models.JSONField(null=True)
+    """Why the file was not taken, as a sentence in both languages."""
+    touched_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person", "key"], name="upload_key_once"),
+            models.CheckConstraint(
+                condition=models.Q(case_id__isnull=False) | models.Q(report_id__isnull=False),
+                name="upload_of_something",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["touched_at"], name="upload_touched"),
+            models.Index(
+                fields=["report_id"],
+                name="upload_of_report",
+                condition=models.Q(report_id__isnull=False, evidence_id__isnull=True),
+            ),
+        ]
+
+
+class FilledForm(models.Model):
+    """A form of the pack, filled in where the problem is."""
+
+    id = models.BigAutoField(primary_key=True)
+    case_id = models.BigIntegerField(db_index=True)
+    form = models.CharField(max_length=60)
+    """Pack and form: ``urban:manhole``, as the case's release has it."""
+    answers = models.JSONField()
+    by = models.CharField(max_length=60)
+    at = models.DateTimeField()
