@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from django.conf import settings
@@ -13,11 +14,13 @@ from django.db import transaction
 
 from gridloop.cases.actions import Move, move_cases
 from gridloop.cases.models import Case
-from gridloop.feedback.events import ReporterAnswered, ReporterAsked
-from gridloop.feedback.models import Callback
+from gridloop.cases.workflow import STATES, VERBS
+from gridloop.feedback import rules
+from gridloop.feedback.events import AnswerTemplateKept, ReporterAnswered, ReporterAsked
+from gridloop.feedback.models import AnswerTemplate, Callback
 from gridloop.kernel import clock
 from gridloop.kernel.bulk import insert_rows
-from gridloop.kernel.errors import Refused, not_found
+from gridloop.kernel.errors import Mistake, Mistakes, Refused, not_found
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
@@ -125,3 +128,50 @@ def _reopen(callback: Callback, at: datetime) -> None:
     if case.state == "closed" and newest and in_time and case.reopened < rule.reopen_times:
         reason = Sentence(zh="反映人表示问题未解决", en="the reporter says that it is not solved")
         move_cases([Move(case_id=case.id, verb="reopen", reason=reason.zh)], viewer=SYSTEM, at=at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTemplate:
+    """An answer template as somebody wants to keep it; the fields are those of `models.AnswerTemplate`."""
+
+    name: str
+    zh: str
+    en: str = ""
+    verb: str = ""
+    group: str = ""
+    state: str = ""
+    season_from: str = ""
+    season_until: str = ""
+    active: bool = True
+
+
+def keep_template(
+    new: NewTemplate, *, viewer: Viewer, template_id: int | None = None, at: datetime | None = None
+) -> AnswerTemplate:
+    """Keep a new template, or change the one with that id. Raises all `Mistakes` at once."""
+    viewer.need("manage_templates")
+    now = at or clock.now()
+    found = rules.mistakes(new)
+    for place, value, known in (("verb", new.verb, VERBS), ("state", new.state, STATES)):
+        if value and value not in known:
+            wrong = Sentence(zh=f"不认识“{value}”", en=f"“{value}” is not known")
+            found.append(Mistake(place, wrong, Sentence(zh="、".join(known), en=", ".join(known))))
+    with transaction.atomic():
+        same = AnswerTemplate.objects.filter(name=new.name, verb=new.verb).exclude(id=template_id)
+        if same.exists():
+            wrong = Sentence(zh="已有同名模板", en="is taken by another template")
+            found.append(Mistake("name", wrong, Sentence(zh="换一个名称", en="choose another name")))
+        if found:
+            raise Mistakes(found)
+        template = AnswerTemplate(id=template_id)
+        if template_id is not None:
+            row = AnswerTemplate.objects.select_for_update().filter(id=template_id).first()
+            if row is None:
+                raise not_found()
+            template = row
+        for field in fields(new):
+            setattr(template, field.name, getattr(new, field.name))
+        template.changed_by, template.changed_at = viewer.actor, now
+        template.save()
+        publish([AnswerTemplateKept(subject=f"template:{template.pk}", actor=viewer.actor, at=now, name=new.name)])
+    return template

@@ -24,3 +24,10 @@ class ReporterAnswered(Happened):
     report: int
     resolved: bool
     satisfied: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerTemplateKept(Happened):
+    """Somebody wrote or changed an answer template (subject ``template:id``)."""
+
+    name: str

@@ -26,3 +26,33 @@ class Callback(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["report_id", "round"], name="callback_once")]
+
+
+class AnswerTemplate(models.Model):
+    """A sentence that is written often (答复模板): put into the text of a verb and changed there before it is sent.
+
+    ``{number} {type} {unit} {due}`` are filled in when it is put in. Managed by the shift lead.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=60)
+    """Under which it is found: ``积水已抽排``."""
+    zh = models.TextField()
+    en = models.TextField(blank=True, default="")
+    """"" = the Chinese text serves in both."""
+    verb = models.CharField(max_length=30, blank=True, default="")
+    """For which verb of the workflow; "" = any."""
+    group = models.CharField(max_length=60, blank=True, default="")
+    """Beginning of a case type's key: a pack (``urban:``), a class (``urban:E05``) or one type; "" = any."""
+    state = models.CharField(max_length=16, blank=True, default="")
+    """In which state of the case; "" = any."""
+    season_from = models.CharField(max_length=5, blank=True, default="")
+    """``MM-DD``, the first day of its season each year; "" = all year. A season may run over the new year."""
+    season_until = models.CharField(max_length=5, blank=True, default="")
+    """``MM-DD``, the last day of its season."""
+    active = models.BooleanField(default=True)
+    changed_by = models.CharField(max_length=60, blank=True, default="")
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "verb"], name="answer_template_once")]

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from gridloop.kernel.bulk import insert_rows, update_rows
@@ -29,8 +29,9 @@ from gridloop.people.events import (
     SetupCodeIssued,
     UnitsImported,
 )
-from gridloop.people.models import Membership, Notice, Person, SetupCode, Unit, day_of
+from gridloop.people.models import Membership, Notice, Person, Presence, SetupCode, Unit, day_of
 from gridloop.people.passwords import hash_code, new_code
+from gridloop.people.queries import PRESENT
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 
@@ -389,6 +390,28 @@ def read_notices(*, ids: Iterable[int] | None, viewer: Viewer, at: datetime) -> 
     """Mark one's own notices as read (None: all of them); the number that were not."""
     mine = Notice.objects.filter(person_id=viewer.person_id or 0, read_at__isnull=True)
     return mine.filter(Q() if ids is None else Q(id__in=list(ids))).update(read_at=at)
+
+
+def be_present(*, case_id: int, viewer: Viewer, at: datetime) -> None:
+    """A sign that this person has the case open. Kept for a minute, in a table that is not even logged."""
+    if viewer.person_id is None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO people_presence (person_id, case_id, seen_at) VALUES (%s, %s, %s) "
+            "ON CONFLICT (case_id, person_id) DO UPDATE SET seen_at = excluded.seen_at",
+            [viewer.person_id, case_id, at],
+        )
+
+
+def leave(*, case_id: int, viewer: Viewer) -> None:
+    """The person has closed the case's page."""
+    Presence.objects.filter(case_id=case_id, person_id=viewer.person_id or 0).delete()
+
+
+def forget_presence(*, at: datetime) -> None:
+    """Wipe who was where. For a timer."""
+    Presence.objects.filter(seen_at__lte=at - PRESENT).delete()
 
 
 def _refused(zh: str, en: str, status: int, code: str) -> Refused:

@@ -196,3 +196,20 @@ class Notice(models.Model):
             models.Index(fields=["person", "-id"], name="notice_of_person"),
             models.Index(fields=["person"], condition=models.Q(read_at__isnull=True), name="notice_unread"),
         ]
+
+
+class Presence(models.Model):
+    """Who has which case open at this moment, so that two persons do not work on one without knowing of each other.
+
+    Lives in a table that is not logged and forgets within a minute: never history, never counted, never a measure of
+    anybody's time.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    case_id = models.BigIntegerField()
+    """Cases lie above this layer, so it is a number and no foreign key."""
+    seen_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["case_id", "person"], name="presence_once")]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
 from django.db.models import F, Q, QuerySet
 
 from gridloop.kernel import clock
 from gridloop.kernel.errors import not_found
-from gridloop.people.models import Client, Membership, Notice, Person, Token, Unit, day_of
+from gridloop.kernel.language import Sentence
+from gridloop.people.models import Client, Membership, Notice, Person, Presence, Token, Unit, day_of
 from gridloop.people.roles import PERMISSIONS, ROLES
 from gridloop.people.viewer import ANONYMOUS, Grant, Viewer, permissions_of
 
@@ -240,3 +241,63 @@ def standing_of(person_ids: Iterable[int], at: datetime | None = None) -> dict[i
     with connection.cursor() as cursor:
         cursor.execute(_STANDING, {"persons": list(person_ids), "day": day_of(at or clock.now())})
         return {person: frozenset(units) for person, units in cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """Who somebody is at work: shown to colleagues who see the same case, never to the public."""
+
+    id: int
+    name: str
+    post: Sentence
+    unit: Sentence
+
+    def office(self) -> Sentence:
+        """The post and its unit without the name: how the story of a case tells who did something."""
+        return Sentence(zh=f"{self.unit.zh}{self.post.zh}", en=f"{self.post.en}, {self.unit.en}")
+
+
+def colleagues(person_ids: Iterable[int]) -> dict[int, Colleague]:
+    """Persons by id with their newest post, in one query. Who never had a post is missing."""
+    posts = Membership.objects.filter(person_id__in=set(person_ids)).select_related("person", "unit")
+    found: dict[int, Colleague] = {}
+    for post in posts.order_by("person_id", F("ends_on").desc(nulls_first=True), "id"):
+        role = ROLES[post.role].name if post.role in ROLES else Sentence(zh=post.role, en=post.role)
+        unit = Sentence(zh=post.unit.name, en=post.unit.name_en or post.unit.name)
+        found.setdefault(post.person_id, Colleague(post.person_id, post.person.name, role, unit))
+    return found
+
+
+PRESENT = timedelta(seconds=45)
+"""How long somebody counts as present after the last sign: two missed signs, and they are gone."""
+
+
+def present_at(case_id: int, *, viewer: Viewer, at: datetime) -> list[Colleague]:
+    """Who else has the case open now. The caller has made sure that the viewer sees the case."""
+    here = Presence.objects.filter(case_id=case_id, seen_at__gt=at - PRESENT).exclude(person_id=viewer.person_id or 0)
+    ids = list(here.order_by("person_id").values_list("person_id", flat=True)[:20])
+    known = colleagues(ids) if ids else {}
+    return [known[i] for i in ids if i in known]
+
+
+def staff_for_unit(unit_id: int) -> list[Colleague]:
+    """Who has a post today in a unit or below it, by name: to whom a case of the unit may be given. Two queries."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH RECURSIVE below (id) AS (SELECT %s::bigint UNION SELECT u.id FROM below JOIN people_unit u "
+            "ON u.parent_id = below.id) SELECT DISTINCT m.person_id FROM people_membership m JOIN below "
+            "ON below.id = m.unit_id JOIN people_person p ON p.id = m.person_id AND p.is_active "
+            "WHERE m.starts_on <= %s AND (m.ends_on IS NULL OR m.ends_on > %s) LIMIT 500",
+            [unit_id, (today := day_of(clock.now())), today],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    return sorted(colleagues(ids).values(), key=lambda c: (c.unit.zh, c.name, c.id))
+
+
+def find_units(words: str, *, viewer: Viewer, most: int = 12) -> list[Unit]:
+    """Units at work today whose name or code contains all of the words, shortest name first."""
+    today = day_of(clock.now())
+    found = units_for(viewer).filter(_on(today))
+    for word in words.split()[:5]:
+        found = found.filter(Q(name__icontains=word) | Q(name_en__icontains=word) | Q(code__icontains=word))
+    return sorted(found[:200], key=lambda u: (len(u.name), u.code))[:most]

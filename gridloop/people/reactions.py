@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from gridloop.kernel import clock
 from gridloop.people.access import tidy
+from gridloop.people.actions import forget_presence
 
 
 def tidy_up() -> None:
-    """Forget drained buckets of wrong tries, dead codes, tokens and sessions."""
+    """Forget drained buckets of wrong tries, dead codes, tokens and sessions, and who had which case open."""
     tidy(at=clock.now())
+    forget_presence(at=clock.now())

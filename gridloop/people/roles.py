@@ -46,7 +46,7 @@ ROLES: dict[str, Role] = {
         "Shift lead",
         "all",
         INTAKE + FILING + "assign_verify assign_check remind supervise reveal_contact reveal_secret_contact "
-        "decide_appeal export",
+        "decide_appeal export manage_templates",
     ),
     "dispatcher": _role(
         "派遣员",
