@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from gridloop.people.models import Person
 
+if TYPE_CHECKING:
+    _Text = models.Field[str, str]
+else:
+    _Text = models.Field
 
-class Bits(models.Field[str, str]):
+
+class Bits(_Text):
     """256 bits, as a text of 0 and 1; in the database ``bit(256)``, which can count how many bits differ."""
 
     def db_type(self, connection: Any) -> str:

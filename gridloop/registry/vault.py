@@ -1,8 +1,11 @@
-"""The keys of the sealed table: a master key in the data folder, and under it one key for every subject.
+"""The keys of what is sealed: a master key in the data folder, and under it one key for every subject.
 
 Both layers are AES-256-GCM with a fresh 96-bit nonce written before the ciphertext. A row that is copied out of the
 database is unreadable without the master key; destroying a subject's wrapped key makes that subject's data unreadable
 for everyone, wherever a copy of the ciphertext still lies.
+
+Things that have no subject, such as the originals of photographs, are sealed with a key that is derived from the
+master key for their purpose (HKDF-SHA256).
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 _WRAP = b"gridloop/contact-key/1"
@@ -28,7 +33,7 @@ def key_file() -> Path:
 
 
 @lru_cache(maxsize=1)
-def _master(path: Path) -> AESGCM:
+def _master(path: Path) -> bytes:
     try:
         key = path.read_bytes()
     except FileNotFoundError:
@@ -37,7 +42,7 @@ def _master(path: Path) -> AESGCM:
         raise PermissionError(f"others may read {path.name}: allow its owner only (chmod 600)")
     if len(key) != _KEY:
         raise ValueError(f"{path.name} does not hold {_KEY} bytes; restore it from the backup")
-    return AESGCM(key)
+    return key
 
 
 def _make(path: Path) -> bytes:
@@ -72,7 +77,7 @@ def seal(name: str, phone: str) -> tuple[bytes, bytes]:
     """A new subject key, wrapped, and name and phone sealed with it."""
     random = os.urandom(_KEY + 2 * _NONCE)
     key, wrap_nonce, nonce = random[:_KEY], random[_KEY : _KEY + _NONCE], random[_KEY + _NONCE :]
-    wrapped = wrap_nonce + _master(key_file()).encrypt(wrap_nonce, key, _WRAP)
+    wrapped = wrap_nonce + AESGCM(_master(key_file())).encrypt(wrap_nonce, key, _WRAP)
     plain = json.dumps([name, phone], ensure_ascii=False).encode()
     # Padded to 64 bytes, so that the length of the ciphertext does not tell the length of a name.
     plain += b" " * (-len(plain) % 64)
@@ -81,6 +86,22 @@ def seal(name: str, phone: str) -> tuple[bytes, bytes]:
 
 def unseal(wrapped: bytes, sealed: bytes) -> tuple[str, str]:
     """Name and phone. Raises `cryptography.exceptions.InvalidTag` if a byte was changed or the key is another."""
-    key = _master(key_file()).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _WRAP)
+    key = AESGCM(_master(key_file())).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _WRAP)
     name, phone = json.loads(AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _SEAL))
     return name, phone
+
+
+def seal_bytes(content: bytes, *, purpose: bytes, name: bytes) -> bytes:
+    """`content` sealed for a purpose (``evidence``) under a name that must be given again to open it."""
+    nonce = os.urandom(_NONCE)
+    return nonce + _cipher(purpose).encrypt(nonce, content, name)
+
+
+def unseal_bytes(sealed: bytes, *, purpose: bytes, name: bytes) -> bytes:
+    """What was sealed. Raises `InvalidTag` if a byte was changed, or the key, the purpose or the name is another."""
+    return _cipher(purpose).decrypt(sealed[:_NONCE], sealed[_NONCE:], name)
+
+
+def _cipher(purpose: bytes) -> AESGCM:
+    derived = HKDF(algorithm=SHA256(), length=_KEY, salt=None, info=b"gridloop/" + purpose + b"/1")
+    return AESGCM(derived.derive(_master(key_file())))
