@@ -15,7 +15,7 @@ from gridloop.feedback import events as callback
 from gridloop.feedback.reactions import ask
 from gridloop.handle import events as evidence
 from gridloop.handle.queries import unlike_its_record
-from gridloop.handle.reactions import make_copies
+from gridloop.handle.reactions import forget_errands, make_copies, take_photographs_of_reports
 from gridloop.kernel import events, jobs, sealing
 from gridloop.kernel.events import Happened, Reaction
 from gridloop.people.reactions import tidy_up
@@ -26,7 +26,8 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     report.ReportReceived: [triage],
     report.ReportRefused: [forget_in_time],
     # dispatch: 派遣
-    case.CaseOpened: [route, note],
+    case.CaseOpened: [route, note, take_photographs_of_reports],
+    case.CallerJoined: [take_photographs_of_reports],
     case.CaseFiled: [route, note],
     case.DeadlineNear: [warn],
     case.DeadlinePassed: [climb, note],
@@ -68,7 +69,7 @@ IN_BULK: Sequence[Reaction] = [
 ]
 
 TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
-    "* * * * *": [watch_the_clock, forget_reporters, tidy_up],
+    "* * * * *": [watch_the_clock, forget_reporters, tidy_up, forget_errands],
 }
 """Cron line -> what to do then."""
 
