@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from gridloop.cases.queries import cases_for
 from gridloop.handle.models import Evidence
@@ -37,11 +39,116 @@ def evidence_for(viewer: Viewer) -> QuerySet[Evidence]:
     return Evidence.objects.filter(case_id__in=cases_for(viewer).values("id"))
 
 
+@dataclass(frozen=True, slots=True)
+class Recycled:
+    """That a picture nearly equals an earlier one though it should show something else. A fact, not a verdict."""
+
+    same_case: bool
+    """The earlier one is of the same case and shows the state before the work."""
+    bits: int
+    """In how many of 256 bits the two fingerprints differ; 0 = the same picture."""
+    evidence_id: int | None
+    """The earlier picture, and its case; None where the viewer may not see that case."""
+    case_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a case as staff see it. Its files: `served_file`, `thumbnail_file`."""
+
+    id: int
+    case_id: int
+    stage: str
+    by: str
+    at: datetime
+    width: int | None
+    """Pixels of the upright picture; None while it is not ready."""
+    height: int | None
+    ready: bool
+    """Whether the copies that people see are made (a second or two after receipt)."""
+    public: str
+    """`Evidence.Public`: "" (not looked at yet), withheld, blurred or released."""
+    recycled: Recycled | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicPicture:
+    """A picture that everybody may see. Its files: `public_file`, `public_thumbnail_file`."""
+
+    id: int
+    case_id: int
+    stage: str
+    at: datetime
+    width: int | None
+    height: int | None
+
+
+def pictures_of(case_ids: Sequence[int], viewer: Viewer) -> dict[int, list[Picture]]:
+    """The pictures of several cases as far as the viewer may see these, oldest first. One query; no case, no key."""
+    seen = cases_for(viewer)
+    rows = (
+        evidence_for(viewer)
+        .filter(case_id__in=case_ids)
+        .exclude(stage=Evidence.Stage.NOTE)
+        .annotate(other_seen=Exists(seen.filter(pk=OuterRef("recycled_case"))))
+        .order_by("id")
+    )
+    found: dict[int, list[Picture]] = {}
+    for row in rows:
+        found.setdefault(row.case_id, []).append(
+            Picture(
+                row.id, row.case_id, row.stage, row.by, row.at, row.width, row.height, bool(row.served),
+                row.public_state, _recycled(row, row.other_seen),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _recycled(row: Evidence, other_seen: bool) -> Recycled | None:
+    if row.recycled_of is None:
+        return None
+    return Recycled(
+        same_case=row.recycled_case == row.case_id,
+        bits=row.recycled_bits or 0,
+        evidence_id=row.recycled_of if other_seen else None,
+        case_id=row.recycled_case if other_seen else None,
+    )
+
+
+def _public() -> QuerySet[Evidence]:
+    return Evidence.objects.filter(public_state__in=[Evidence.Public.BLURRED, Evidence.Public.RELEASED]).exclude(
+        public=""
+    )
+
+
+def public_pictures_of(case_ids: Sequence[int]) -> dict[int, list[PublicPicture]]:
+    """The pictures of several cases that everybody may see: blurred or released copies, oldest first. One query.
+
+    Whether the public may see the case at all is asked elsewhere, before.
+    """
+    found: dict[int, list[PublicPicture]] = {}
+    for row in _public().filter(case_id__in=case_ids).order_by("id"):
+        found.setdefault(row.case_id, []).append(
+            PublicPicture(row.id, row.case_id, row.stage, row.at, row.width, row.height)
+        )
+    return found
+
+
 def served_file(viewer: Viewer, evidence_id: int) -> Path:
     """The JPEG copy that this viewer may look at. The original stays in the house.
 
     Raises `Refused`: 404 where there is none or it is not theirs, 503 while the copy is not made yet.
     """
+    return folder() / _ready(viewer, evidence_id).served
+
+
+def thumbnail_file(viewer: Viewer, evidence_id: int) -> Path:
+    """The small WebP of it, 320 pixels a side at most. Raises as `served_file` does."""
+    row = _ready(viewer, evidence_id)
+    return folder() / (row.thumbnail or row.served)
+
+
+def _ready(viewer: Viewer, evidence_id: int) -> Evidence:
     row = evidence_for(viewer).filter(id=evidence_id).exclude(stage=Evidence.Stage.NOTE).first()
     if row is None:
         raise not_found()
@@ -49,7 +156,38 @@ def served_file(viewer: Viewer, evidence_id: int) -> Path:
         raise Refused(
             Sentence(zh="照片正在处理，请稍候。", en="The photograph is being prepared."), status=503, code="not_ready"
         )
-    return folder() / row.served
+    return row
+
+
+def public_file(case_id: int, evidence_id: int) -> Path:
+    """The JPEG copy for everybody. The caller has made sure that the public may see the case. Raises 404."""
+    return folder() / _public_of(case_id, evidence_id).public
+
+
+def public_thumbnail_file(case_id: int, evidence_id: int) -> Path:
+    """The small WebP of the copy for everybody. As `public_file`."""
+    return folder() / _public_of(case_id, evidence_id).public_thumbnail
+
+
+def _public_of(case_id: int, evidence_id: int) -> Evidence:
+    row = _public().filter(case_id=case_id, id=evidence_id).first()
+    if row is None:
+        raise not_found()
+    return row
+
+
+def picture_headers(file: Path, name: str) -> dict[str, str]:
+    """The headers with which a picture is answered: it is a picture and nothing else, whatever its bytes say.
+
+    `name` is the file's name for who keeps it, without suffix. Add `Cache-Control` as fits.
+    """
+    return {
+        "Content-Type": "image/webp" if file.suffix == ".webp" else "image/jpeg",
+        "Content-Disposition": f'inline; filename="{name}{file.suffix}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
 
 
 def spoken_note(viewer: Viewer, evidence_id: int) -> tuple[Path, str]:
