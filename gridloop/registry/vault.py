@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,10 +20,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
+from gridloop.kernel import keys
+
 _WRAP = b"gridloop/contact-key/1"
 _SEAL = b"gridloop/contact/1"
 _NONCE = 12
-_KEY = 32
+_KEY = keys.LENGTH
 
 
 def key_file() -> Path:
@@ -35,42 +36,18 @@ def key_file() -> Path:
 @lru_cache(maxsize=1)
 def _master(path: Path) -> bytes:
     try:
-        key = path.read_bytes()
+        return keys.read_key(path)
     except FileNotFoundError:
-        key = _make(path)
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise PermissionError(f"others may read {path.name}: allow its owner only (chmod 600)")
-    if len(key) != _KEY:
-        raise ValueError(f"{path.name} does not hold {_KEY} bytes; restore it from the backup")
-    return key
+        return _make(path)
 
 
 def _make(path: Path) -> bytes:
-    """Make the master key, once, even if several processes come at the same moment: the first link wins."""
+    """Make the master key, unless there is something that only the lost one opens."""
     from gridloop.registry.models import ReporterContact
 
     if ReporterContact.objects.filter(sealed__isnull=False).exists():
         raise FileNotFoundError(f"{path.name} is gone and contacts are sealed with it; restore it from the backup")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mine = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    handle = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(handle, os.urandom(_KEY))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    try:
-        os.link(mine, path)
-    except FileExistsError:
-        pass
-    finally:
-        mine.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return path.read_bytes()
+    return keys.make_key(path)
 
 
 def seal(name: str, phone: str) -> tuple[bytes, bytes]:
