@@ -17,6 +17,7 @@ from gridloop.standard.rules.standard import (
     FeedbackRule,
     FilingCondition,
     Indicator,
+    Line,
     PersonSelector,
     Question,
     Route,
@@ -77,6 +78,7 @@ def build(releases: Sequence[tuple[int, fmt.Pack]], district: fmt.District | Non
         schemes=MappingProxyType(schemes),
         forms=MappingProxyType(forms),
         aliases=MappingProxyType(aliases),
+        lines=tuple(Line(x.danger, x.number, x.name.sentence()) for x in head.lines) if head else (),
     )
 
 
@@ -144,6 +146,7 @@ def case_types(
             form=f"{name}:{form.form}" if form else None,
             provenance=entry.provenance,
             succeeded_by=None if now or not successor else f"{name}:{successor}",
+            private=(successor or entry.code) in pack.discover.private,
         )
     return current, older
 

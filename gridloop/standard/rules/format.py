@@ -192,6 +192,8 @@ class DiscoverFile(Strict):
 
     urgent: list[Code] = []
     """Types that are urgent whatever their condition."""
+    private: list[Code] = []
+    """Types that the public never sees, not even coarsely: telling of them would point at somebody's home or life."""
     filing: Filings
     duplicates: DuplicateRules
 
@@ -469,6 +471,17 @@ class RouteOverride(RouteEntry):
     pack: Word
 
 
+class LineEntry(Strict):
+    """A telephone line that answers at once, shown to who reports a danger."""
+
+    danger: Literal["fire", "gas", "water", "power", "medical", "crime", "traffic", "any"]
+    """When it is the right one; ``any``: whenever something is urgent and none of the others fits."""
+    number: Annotated[str, Field(pattern=r"^[0-9][0-9 -]{2,18}$", examples=["95598"])]
+    name: Bilingual
+    provenance: Text
+    """Where the number was read. A wrong number is worse than none."""
+
+
 class DistrictFile(Strict):
     """One district's own values over the packs it runs. Its routes and limits are asked before the packs'."""
 
@@ -481,6 +494,8 @@ class DistrictFile(Strict):
     limits: list[LimitOverride] = []
     stage_limits: list[StageLimitOverride] = []
     routes: list[RouteOverride] = []
+    lines: list[LineEntry] = []
+    """The district's own emergency lines, beside the national ones (110, 119, 120, 122, 12345)."""
 
 
 class UnitRow(Strict):

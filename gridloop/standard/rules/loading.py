@@ -439,6 +439,9 @@ class _Loading:
         for i, code in enumerate(discover.urgent):
             self.unknown(file, ("urgent", i), _TYPE, code, codes)
         self.twice(file, ((("urgent", i), code) for i, code in enumerate(discover.urgent)), _CODE)
+        for i, code in enumerate(discover.private):
+            self.unknown(file, ("private", i), _TYPE, code, codes)
+        self.twice(file, ((("private", i), code) for i, code in enumerate(discover.private)), _CODE)
         for i, filing in _whole(discover.filing.rules if discover.filing else None):
             self.check_when(file, ("filing", "rules", i, "when"), filing.when, head, codes)
         for i, duplicates in _whole(discover.duplicates.rules if discover.duplicates else None):

@@ -77,6 +77,8 @@ class CaseType:
     form: str | None
     provenance: str
     succeeded_by: str | None = None
+    private: bool = False
+    """Whether the public never sees cases of this type."""
 
     @property
     def code(self) -> str:
@@ -249,6 +251,15 @@ class Scheme:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A telephone line that answers at once; `danger` says when it is the right one (``fire``, ``gas`` … or ``any``)."""
+
+    danger: str
+    number: str
+    name: Sentence
+
+
+@dataclass(frozen=True, slots=True)
 class StageLimit:
     stage: str
     facts: tuple[tuple[str, frozenset[str]], ...]
@@ -282,6 +293,8 @@ class Standard:
     schemes: Mapping[str, Scheme] = field(default_factory=dict)
     forms: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
+    """The district's own emergency lines."""
 
     def case_type(self, key: str, catalog_version: str = "") -> CaseType:
         """The type behind a key, of today's catalogue or (by its suffix, or by `catalog_version`) of an older one.
