@@ -190,12 +190,111 @@ class Notice(models.Model):
     """`Sentence.both()`; never a citizen's name or phone."""
     at = models.DateTimeField()
     read_at = models.DateTimeField(null=True, blank=True)
+    posted_at = models.DateTimeField(null=True, blank=True)
+    """When it was decided to whom it goes outside of the application (see `Outgoing`); None = not yet."""
 
     class Meta:
         indexes = [
             models.Index(fields=["person", "-id"], name="notice_of_person"),
             models.Index(fields=["person"], condition=models.Q(read_at__isnull=True), name="notice_unread"),
+            models.Index(fields=["id"], condition=models.Q(posted_at__isnull=True), name="notice_to_post"),
         ]
+
+
+class BrowserSession(models.Model):
+    """A session in a browser, so that its owner can see and end it. It says when and on what kind of browser, not
+    where: no address is kept. The row goes with the session.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="browser_sessions")
+    key = models.CharField(max_length=40, unique=True)
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    browser = models.CharField(max_length=60, blank=True, default="")
+    """The kind of browser and system in a few words, as the browser told it."""
+
+
+# --- ways out: notices that leave the application ------------------------------------------------------------------
+
+
+class Channel(models.Model):
+    """A way out (通知渠道): a mail server, an SMS gateway, a group's bot. Its address holds secrets and is locked."""
+
+    class Audience(models.TextChoices):
+        PERSON = "person"
+        """Each person has an address of the own there."""
+        GROUP = "group"
+        """All that concerns the people of one unit goes to one place, such as a group chat."""
+
+    id = models.BigAutoField(primary_key=True)
+    code = models.CharField(max_length=40, unique=True)
+    name = models.JSONField()
+    """`Sentence.both()`"""
+    audience = models.CharField(max_length=6, choices=Audience.choices)
+    unit = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    """For a group: whose people's notices go there; None = everybody's."""
+    locked_url = models.TextField()
+    """The address in apprise's form, with ``{address}`` where a person's own goes; locked (`kernel.keys`)."""
+    base = models.CharField(max_length=120, blank=True, default="")
+    """For an installation of one's own of WeCom, DingTalk or Feishu: ``https://im.example.gov.cn``; "" = the public."""
+    is_active = models.BooleanField(default=True)
+
+
+class NoticeSettings(models.Model):
+    """How a person wants to be told: in which language, and when not. Without a row: Chinese, quiet 22:00 to 07:00."""
+
+    person = models.OneToOneField(Person, primary_key=True, on_delete=models.CASCADE, related_name="notice_settings")
+    language = models.CharField(max_length=2, default="zh")
+    quiet_from = models.PositiveSmallIntegerField(default=22 * 60)
+    """Minutes after midnight in the district. Equal to `quiet_until` = never quiet."""
+    quiet_until = models.PositiveSmallIntegerField(default=7 * 60)
+
+
+class NoticeAddress(models.Model):
+    """Where a person is reached through a channel: a mail address, a number. Locked; only its owner reads it."""
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    locked = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "channel"], name="one_notice_address")]
+
+
+class NoticeChoice(models.Model):
+    """Whether a person wants notices of a kind through a channel. Without a row: yes. An emergency asks nobody."""
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=40)
+    wanted = models.BooleanField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "channel", "kind"], name="one_notice_choice")]
+
+
+class Outgoing(models.Model):
+    """One notice on its way through one channel: waiting, and at last sent (then the row goes) or dead."""
+
+    id = models.BigAutoField(primary_key=True)
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="+")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    due_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    dead_at = models.DateTimeField(null=True, blank=True)
+    """Since when nobody tries any more; it waits on a list for the system administrator."""
+    error = models.CharField(max_length=80, blank=True, default="")
+    """What went wrong, in a word or two; never an address."""
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at", "id"], condition=models.Q(dead_at__isnull=True), name="outgoing_due"),
+            models.Index(fields=["id"], condition=models.Q(dead_at__isnull=False), name="outgoing_dead"),
+        ]
+        constraints = [models.UniqueConstraint(fields=["notice", "channel"], name="outgoing_once")]
 
 
 class Presence(models.Model):
