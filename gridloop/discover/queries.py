@@ -105,6 +105,11 @@ def report_by_secret(number: str, secret: str) -> Report | None:
     return report if hmac.compare_digest(kept, wanted) else None
 
 
+def report_by_key(client: str, key: str) -> Report | None:
+    """A sender's own report, by the key that the sender gave it."""
+    return Report.objects.filter(client=client, key=key).first()
+
+
 def reconciliation() -> dict[str, Any]:
     """The equation that must always hold: accepted = waiting + triage + in cases + joined + refused.
 
