@@ -14,13 +14,14 @@ import shapely
 from django.db import connection, transaction
 from django.db.models.functions import Left
 
-from gridloop.kernel.bulk import insert_rows, update_rows
+from gridloop.kernel import clock
+from gridloop.kernel.bulk import insert_new_rows, insert_rows, update_rows
 from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.territory import queries, synthetic
 from gridloop.territory.events import MapChanged
-from gridloop.territory.models import FormerBoundary, MapEdition, Region, UnitCell
+from gridloop.territory.models import Component, FormerBoundary, MapEdition, Region, Scenery, UnitCell
 from gridloop.territory.rules import reading
 from gridloop.territory.rules.checking import StoredRegion, above, check_against_map
 from gridloop.territory.rules.codes import UNIT_CELL_DIGITS, Level, level_of
@@ -160,6 +161,8 @@ def _erase(district: str, actor: str, at: datetime) -> int:
         happened |= dict.fromkeys(rows.values_list("code", flat=True), "retired")
         rows.delete()
     happened |= dict.fromkeys(official.values_list("code", flat=True), "redrawn")
+    Scenery.objects.filter(district=district).delete()
+    Component.objects.filter(code__startswith=district, synthetic=True).delete()
     official.update(
         geometry=None, west=None, south=None, east=None, north=None, area_m2=None, boundary_version=0, synthetic=False
     )
@@ -191,7 +194,42 @@ def draw_district(*, folder: Path, actor: str, at: datetime) -> Counts:
             ]
         )
     drawing = synthetic.draw_district(names, synthetic.read_plan(folder / "layout.yaml"))
-    return _store([_drawn(r) for r in (*drawing.regions, *drawing.unit_cells)], "draw_district", actor, at)
+    counts = _store([_drawn(r) for r in (*drawing.regions, *drawing.unit_cells)], "draw_district", actor, at)
+    if (folder / "words.yaml").exists():
+        words = synthetic.read_words(folder / "words.yaml")
+        _store_scenery(codes[0][: Level.DISTRICT.digits], synthetic.draw_scenery(drawing, words))
+        _store_components(synthetic.draw_components(drawing, words))
+    return counts
+
+
+def _store_scenery(district: str, drawn: Sequence[synthetic.DrawnScenery]) -> None:
+    """Put the drawn ground in the place of what was drawn before. Every picture of the map is made anew after it."""
+    rows = []
+    for piece in drawn:
+        west, south, east, north = piece.shape.bounds
+        rows.append(
+            Scenery(
+                district=district, kind=piece.kind, rank=piece.rank, name=piece.name,
+                geometry=shapely.to_wkb(piece.shape), west=west, south=south, east=east, north=north,
+            )
+        )  # fmt: skip
+    known = Scenery.objects.filter(district=district).values_list("kind", "rank", "name", "geometry")
+    if {(k, r, n, bytes(g)) for k, r, n, g in known} == {(s.kind, s.rank, s.name, s.geometry) for s in rows}:
+        return
+    Scenery.objects.filter(district=district).delete()
+    insert_rows(rows)
+    _new_token()
+
+
+def _store_components(drawn: Sequence[synthetic.DrawnComponent]) -> None:
+    """Add the drawn components whose codes are not there yet."""
+    places = queries.locate([c.lon for c in drawn], [c.lat for c in drawn])
+    rows = [
+        Component(code=c.code, kind=c.kind, name=c.name, lon=c.lon, lat=c.lat, region_code=str(where), synthetic=True)
+        for c, where in zip(drawn, places, strict=True)
+    ]
+    if insert_new_rows(rows, unless=("code",)):
+        _new_token()
 
 
 @transaction.atomic
@@ -331,9 +369,16 @@ def canonical(shape: Any) -> bytes:
     return bytes(shapely.to_wkb(shapely.normalize(shape), byte_order=1))
 
 
-def _new_edition(happened: dict[str, str], source: str, actor: str, at: datetime) -> None:
+def _new_token(at: datetime | None = None) -> uuid.UUID:
+    """A new edition of the map. Whatever was drawn from the last one is out of date."""
     token = uuid.uuid4()
-    MapEdition.objects.update_or_create(id=1, defaults={"token": token, "changed_at": at})
+    MapEdition.objects.update_or_create(id=1, defaults={"token": token, "changed_at": at or clock.now()})
+    queries.forget_map()
+    return token
+
+
+def _new_edition(happened: dict[str, str], source: str, actor: str, at: datetime) -> None:
+    token = _new_token(at)
     by_district: dict[str, dict[str, str]] = defaultdict(dict)
     for code, what in happened.items():
         by_district[code[: Level.DISTRICT.digits]][code] = what

@@ -108,6 +108,61 @@ class UnitCell(Mapped):
         return self.code[: codes.Level.COMMUNITY.digits]
 
 
+class Component(models.Model):
+    """A thing in the street that has a number (部件, GB/T 30428.2): a manhole cover, a lamp, a hydrant."""
+
+    id = models.BigAutoField(primary_key=True)
+    code = models.CharField(max_length=24, unique=True)
+    """By the standard 16 digits: county 6, major class 2, minor class 2, sequence 6; never issued twice."""
+    kind = models.CharField(max_length=10)
+    """Its class in the catalogue, as the pack writes it: ``C0137`` is a street lamp."""
+    name = models.CharField(max_length=120)
+    lon = models.FloatField()
+    """WGS-84 degrees."""
+    lat = models.FloatField()
+    region_code = models.CharField(max_length=19, blank=True, default="")
+    """The deepest region in which it stood when it was imported; "" = outside of all."""
+    managed_by = models.CharField(max_length=40, blank=True, default="")
+    """The code of the unit that looks after it; "" = not known."""
+    condition = models.CharField(max_length=12, blank=True, default="")
+    """完好, 破损, 丢失, 废弃 or 移除, as the district's survey has it; "" = not known."""
+    starts_on = models.DateField(null=True, blank=True)
+    ends_on = models.DateField(null=True, blank=True)
+    """First day on which it no longer stands there; the code stays taken."""
+    synthetic = models.BooleanField(default=False, db_default=False)
+    remark = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["lon", "lat"], name="component_place"),
+            models.Index(fields=["region_code"], name="component_region", opclasses=["varchar_pattern_ops"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Scenery(models.Model):
+    """A piece of the ground that is drawn under the grids when there is no base map: invented, and labelled so."""
+
+    id = models.BigAutoField(primary_key=True)
+    district = models.CharField(max_length=6, db_index=True)
+    kind = models.CharField(max_length=10)
+    """``road``, ``water``, ``green`` or ``building``."""
+    rank = models.SmallIntegerField(default=1)
+    """1 for what is seen from afar: main roads and large waters; 3 for lanes."""
+    name = models.CharField(max_length=60, blank=True, default="")
+    geometry = models.BinaryField()
+    """WKB in WGS-84 degrees: lines for roads, polygons for the rest."""
+    west = models.FloatField()
+    south = models.FloatField()
+    east = models.FloatField()
+    north = models.FloatField()
+
+    def __str__(self) -> str:
+        return self.name or self.kind
+
+
 class FormerBoundary(models.Model):
     """A boundary that was replaced. Codes of regions and of unit cells differ in length, so one table holds both."""
 

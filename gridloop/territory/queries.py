@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,13 +18,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import shapely
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 from django.db.models.functions import Length
 from numpy.typing import ArrayLike, NDArray
 
 from gridloop.kernel import clock
 from gridloop.kernel.coordinates import Datum, from_wgs84
-from gridloop.territory.models import MapEdition, Region, UnitCell
+from gridloop.territory.models import Component, MapEdition, Region, Scenery, UnitCell
+from gridloop.territory.rules import tiles
 from gridloop.territory.rules.codes import Level, ancestors_of
 from gridloop.territory.rules.location import Codes, Locator
 
@@ -189,3 +192,97 @@ def export_geojson(path: Path, code: str = "", *, level: str | None = None, datu
     finally:
         draft.unlink(missing_ok=True)
     return count
+
+
+# --- the map as pictures: vector tiles -----------------------------------------------------------------------------
+
+
+def edition() -> str:
+    """The token of the map's edition: part of the address of everything drawn from it. "" before the first map."""
+    token = _map().token
+    return "" if token is None else str(token)
+
+
+def extent(code: str = "") -> tuple[float, float, float, float] | None:
+    """West, south, east and north of a region, or of all active regions; None where nothing has a boundary."""
+    rows = (subtree(code) if code else active()).filter(geometry__isnull=False)
+    if code:
+        rows = rows.filter(code=code)
+    found = rows.aggregate(w=Min("west"), s=Min("south"), e=Max("east"), n=Max("north"))
+    return None if found["w"] is None else (found["w"], found["s"], found["e"], found["n"])
+
+
+def is_synthetic() -> bool:
+    """Whether any boundary or street on the map is invented, so that the map must say so."""
+    return Scenery.objects.exists() or active().filter(synthetic=True, geometry__isnull=False).exists()
+
+
+@lru_cache(maxsize=1500)
+def tile(token: str, z: int, x: int, y: int) -> bytes:
+    """A vector tile of the map, gzipped; b"" where there is nothing. Kept in this process by the edition's token."""
+    box = tiles.box_of(z, x, y)
+    layers = [*_ground(z, box), *_regions(z, box), *_components(z, box)]
+    data = tiles.encode(z, x, y, layers) if any(len(layer.shapes) for layer in layers) else b""
+    return gzip.compress(data, 6, mtime=0) if data else b""
+
+
+def _touching(rows: QuerySet[Any], box: tiles.Box) -> QuerySet[Any]:
+    return rows.filter(west__lte=box.east, east__gte=box.west, south__lte=box.north, north__gte=box.south)
+
+
+def _layer(name: str, rows: Sequence[tuple[Any, Mapping[str, Any]]]) -> tiles.Layer:
+    shapes = shapely.from_wkb(np.array([bytes(g) for g, _ in rows], dtype=object))
+    return tiles.Layer(name, shapes, [properties for _, properties in rows])
+
+
+def _ground(z: int, box: tiles.Box) -> Iterator[tiles.Layer]:
+    """Water, parks, houses and roads, where they are drawn. One query."""
+    rows: dict[str, list[tuple[Any, Mapping[str, Any]]]] = {"water": [], "green": [], "building": [], "road": []}
+    wanted = [kind for kind in rows if tiles.FROM_ZOOM[kind] <= z]
+    ranks = [rank for rank, zoom in tiles.ROAD_FROM_ZOOM.items() if zoom <= z]
+    found = Scenery.objects.filter(Q(kind__in=wanted) & (~Q(kind="road") | Q(rank__in=ranks)))
+    if wanted:
+        for kind, rank, name, shape in _touching(found, box).values_list("kind", "rank", "name", "geometry"):
+            rows[kind].append((shape, {"rank": rank, "name": name} if name else {"rank": rank}))
+    yield from (_layer(kind, some) for kind, some in rows.items())
+
+
+def _regions(z: int, box: tiles.Box) -> Iterator[tiles.Layer]:
+    """Regions by level, their names at a point inside each, and unit cells. Two queries."""
+    levels = [level.value for level in Level if tiles.FROM_ZOOM[level.value] <= z]
+    rows: dict[str, list[tuple[Any, Mapping[str, Any]]]] = {level: [] for level in levels}
+    labels: list[tuple[Any, Mapping[str, Any]]] = []
+    for region in _touching(active().filter(level__in=levels, geometry__isnull=False), box):
+        told = {"code": region.code, "name": region.name, "name_en": region.name_en or region.name}
+        rows[region.level].append((region.geometry, told))
+        first, last = tiles.LABEL_ZOOMS.get(region.level, (99, 99))
+        if first <= z <= last:
+            point = shapely.point_on_surface(region.shape)
+            if box.west <= point.x < box.east and box.south <= point.y < box.north:
+                short = region.name.rpartition(f"第{region.name.rpartition('第')[2]}")[0]
+                told = {**told, "level": region.level, "short": region.name[len(short) :] if short else region.name}
+                labels.append((shapely.to_wkb(point), told))
+    yield from (_layer(level, some) for level, some in rows.items())
+    yield _layer("label", labels)
+    if z >= tiles.FROM_ZOOM["unit_cell"]:
+        cells = _touching(UnitCell.objects.filter(_exists(today()), geometry__isnull=False), box)
+        yield _layer("unit_cell", [(g, {"code": c}) for c, g in cells.values_list("code", "geometry")])
+
+
+def _components(z: int, box: tiles.Box) -> Iterator[tiles.Layer]:
+    if z >= tiles.FROM_ZOOM["component"]:
+        found = components_in(box.west, box.south, box.east, box.north)
+        rows = [(shapely.Point(c.lon, c.lat).wkb, {"code": c.code, "kind": c.kind, "name": c.name}) for c in found]
+        yield _layer("component", rows)
+
+
+def components_in(west: float, south: float, east: float, north: float) -> list[Component]:
+    """The components that stand in a box today, by code; 20,000 at most."""
+    rows = Component.objects.filter(_exists(today()), lon__gte=west, lon__lt=east, lat__gte=south, lat__lt=north)
+    return list(rows.order_by("code")[:20_000])
+
+
+def path_of(code: str) -> list[dict[str, str]]:
+    """The regions around and at `code`, the district first: code, level and both names of each. One query."""
+    found = Region.objects.filter(code__in=[*ancestors_of(code), code]).order_by("code") if code else []
+    return [{"code": r.code, "level": r.level, "name": r.name, "name_en": r.name_en or r.name} for r in found]

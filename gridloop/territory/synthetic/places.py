@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -37,6 +37,10 @@ class Words:
     compound_second: list[str]
     poi: list[str]
     landmarks: list[str]
+    waters: list[str] = field(default_factory=list)
+    """Invented names: the river, the canal, then lakes, one for each name."""
+    greens: list[str] = field(default_factory=list)
+    """Invented names of parks; the parks beyond have none."""
 
 
 def read_words(path: Path) -> Words:
@@ -47,7 +51,7 @@ def read_words(path: Path) -> Words:
 def draw_places(drawing: Drawing, words: Words) -> list[NamedPlace]:
     """The gazetteer of a drawn district. Same drawing and words, same places; every name is there once."""
     random = Dice(words.seed)
-    roads = _named_roads(drawing.roads, words, random)
+    roads = named_roads(drawing.roads, words, random)
     found: dict[str, NamedPlace] = {}
     for place in (
         *_regions(drawing.regions),
@@ -85,7 +89,7 @@ def _way(road: Road) -> str:
     return "rows" if abs(x1 - x0) * math.cos(math.radians(y0)) >= abs(y1 - y0) else "columns"
 
 
-def _named_roads(roads: Sequence[Road], words: Words, random: Dice) -> list[tuple[str, Road]]:
+def named_roads(roads: Sequence[Road], words: Words, random: Dice) -> list[tuple[str, Road]]:
     """Names by rank and way: the longest street border gets the first main road; invented names when real ones end."""
     used = {n for lists in (words.main_roads, words.roads) for names in lists.values() for n in names}
     first = [f"{a}{b}路" for a, b in product(words.road_first, words.road_second)]
