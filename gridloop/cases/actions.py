@@ -15,8 +15,20 @@ from django.db.models import QuerySet
 
 from gridloop.cases import events as e
 from gridloop.cases import rules
-from gridloop.cases.models import Case, CoHandling, DayCounter
-from gridloop.cases.queries import DEFAULTS, FIELDS, cases_for, part_of, stored, words_of
+from gridloop.cases.models import Case, CaseWords, CoHandling, DayCounter
+from gridloop.cases.queries import (
+    APPEALS,
+    DEFAULTS,
+    FIELDS,
+    PROMISED,
+    appeal_told,
+    cases_for,
+    limit_of,
+    part_of,
+    situation,
+    stored,
+    words_of,
+)
 from gridloop.cases.rules import Move
 from gridloop.cases.workflow import STAGES, STATES, VERBS, Step, allowed, name_of, step_for
 from gridloop.kernel import clock
@@ -72,6 +84,7 @@ def open_cases(new: Sequence[NewCase], *, viewer: Viewer, at: datetime | None = 
     with transaction.atomic():
         _number(cases, standard.district, standard.calendar.zone)
         insert_rows(cases)
+        insert_rows([_words(case) for case in cases])
         publish(
             [
                 e.CaseOpened(
@@ -86,6 +99,10 @@ def open_cases(new: Sequence[NewCase], *, viewer: Viewer, at: datetime | None = 
             ]
         )
     return cases
+
+
+def _words(case: Case) -> CaseWords:
+    return CaseWords(case_id=case.id, lexemes=rules.lexemes_of(case.number, case.text, case.address))
 
 
 def _new_case(new: NewCase, case_type: CaseType, at: datetime) -> Case:
@@ -734,6 +751,7 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
     _store_parts([p for parts in told_parts.values() for p in parts])
     changed: set[str] = set()
     events: list[e.CaseEvent] = []
+    update_rows([_words(w.case) for w in works if w.move.address is not None], ["lexemes"])
     for work in works:
         fields = _changes(work.case, work.before)
         changed |= fields.keys()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from gridloop.people.models import Person, Unit
+
+ON_ITS_WAY = models.Q(closed_at__isnull=True)
+"""The cases that are not at an end: what the indexes of the work lists hold, so that they stay small for ever."""
 
 
 class Case(models.Model):
@@ -100,6 +106,21 @@ class Case(models.Model):
             models.Index(fields=["state", "id"], name="case_state"),
             models.Index(fields=["unit", "state"], name="case_unit"),
             models.Index(fields=["region_code"], name="case_region", opclasses=["varchar_pattern_ops"]),
+            # The work lists: what is on its way by deadline, by unit and by place; all of it by age (decision 0092).
+            models.Index(fields=["due_at", "id"], name="case_open_due", condition=ON_ITS_WAY),
+            models.Index(fields=["unit", "due_at", "id"], name="case_open_unit", condition=ON_ITS_WAY),
+            models.Index(
+                fields=["region_code", "state"],
+                name="case_open_region",
+                opclasses=["varchar_pattern_ops", "varchar_ops"],
+                condition=ON_ITS_WAY,
+            ),
+            models.Index(fields=["state", "due_at", "id"], name="case_open_state", condition=ON_ITS_WAY),
+            models.Index(fields=["opened_at", "id"], name="case_opened"),
+            models.Index(fields=["case_type", "opened_at", "id"], name="case_type_opened"),
+            models.Index(fields=["opened_at", "id"], name="case_asked", condition=~models.Q(asked="")),
+            models.Index(fields=["opened_at", "id"], name="case_supervised", condition=models.Q(supervised=True)),
+            models.Index(fields=["opened_at", "id"], name="case_reopened", condition=models.Q(reopened__gt=0)),
         ]
 
     def __str__(self) -> str:
@@ -134,6 +155,66 @@ class CoHandling(models.Model):
             models.Index(
                 fields=["due_at"], name="co_due", condition=models.Q(due_at__isnull=False, overdue_at__isnull=True)
             ),
+        ]
+
+
+class Lexemes(models.Field):  # type: ignore[type-arg]
+    """A `tsvector` written by us: quoted lexemes between blanks (see `rules.lexemes`). Looked up with ``__hold``."""
+
+    def db_type(self, connection: Any) -> str:
+        return "tsvector"
+
+
+@Lexemes.register_lookup
+class Hold(models.Lookup):  # type: ignore[type-arg]
+    """``field @@ query``: the lexemes hold what a `tsquery`, given as text, asks for."""
+
+    lookup_name = "hold"
+
+    def get_prep_lookup(self) -> Any:
+        return self.rhs
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        left, left_params = self.process_lhs(compiler, connection)
+        right, right_params = self.process_rhs(compiler, connection)
+        return f"{left} @@ {right}::tsquery", [*left_params, *right_params]
+
+
+class CaseWords(models.Model):
+    """What a search finds a case by: the pairs of signs of its text, address and number. Written with the case.
+
+    A table of its own: the case's row changes at every step, and an index over its words would be written each time.
+    """
+
+    case = models.OneToOneField(Case, primary_key=True, on_delete=models.PROTECT, related_name="words")
+    lexemes = Lexemes()
+
+    class Meta:
+        indexes = [GinIndex(fields=["lexemes"], name="case_words")]
+
+
+class SavedView(models.Model):
+    """A work list that a person keeps: filter, order of rows and chosen columns. The one without a name is how that
+    person wants every list to look that was not saved.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=60, blank=True, default="")
+    query = models.CharField(max_length=1000, blank=True, default="")
+    """The filter as `search.CaseFilter.query()` writes it."""
+    sort = models.CharField(max_length=20, blank=True, default="")
+    columns = models.JSONField(default=list)
+    position = models.SmallIntegerField(default=0)
+    """Where it stands on the person's home page, from 0."""
+    removed_at = models.DateTimeField(null=True)
+    """Removed by its owner; kept for a while, so that this can be undone."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "name"], name="saved_view_once", condition=models.Q(removed_at__isnull=True)
+            )
         ]
 
 

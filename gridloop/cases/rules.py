@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from math import cos, radians
 from typing import Any
 
@@ -342,3 +345,56 @@ def cells_around(lon: float, lat: float, meters: float) -> list[int]:
     rows = range(int((lat + 90 - high) // DUPLICATE_CELL), int((lat + 90 + high) // DUPLICATE_CELL) + 1)
     columns = range(int((lon + 180 - wide) // DUPLICATE_CELL), int((lon + 180 + wide) // DUPLICATE_CELL) + 1)
     return [row * 1_000_000 + column for row in rows for column in columns]
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+_RUN = re.compile(r"[^\W_]+")
+_UNIT = re.compile(r"[a-z0-9]+|[^a-z0-9]")
+LONGEST_QUERY = 100
+"""Signs of a search that are looked at."""
+LONGEST_WORD = 60
+
+
+def _runs(text: str) -> list[list[str]]:
+    """The text cut into runs without blanks and punctuation, each into its units: one sign, or a Latin word or number.
+
+    Full-width forms, capitals and compatibility characters are told alike (NFKC, case-folded).
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return [[unit[:LONGEST_WORD] for unit in _UNIT.findall(run)] for run in _RUN.findall(plain)]
+
+
+def lexemes(*texts: str) -> str:
+    """What a search finds by, as the text of a `tsvector`: each unit joined with the one after it.
+
+    中原路12 gives 中原, 原路, 路12, 12: two Chinese characters are one lexeme; one character, and the beginning of a
+    Latin word, is the beginning of a lexeme.
+    """
+    found = {
+        unit + following
+        for text in texts
+        for run in _runs(text)
+        for unit, following in zip(run, [*run[1:], ""], strict=True)
+    }
+    return " ".join(f"'{lexeme}'" for lexeme in sorted(found))
+
+
+def lexemes_asked(text: str) -> str:
+    """What somebody looks for, as the text of a `tsquery` over `lexemes`; "" if nothing in it can be looked for.
+
+    Every run must occur: a single unit by its beginning, several unit by unit; a Latin word or number at the end of
+    what was typed may go on.
+    """
+    asked: list[str] = []
+    for run in _runs(text[:LONGEST_QUERY]):
+        pairs = [a + b for a, b in pairwise(run)]
+        asked += [f"'{pair}'" for pair in pairs[:-1]]
+        last = pairs[-1] if pairs else run[0]
+        asked.append(f"'{last}'" if pairs and not run[-1].isascii() else f"'{last}':*")
+    return " & ".join(dict.fromkeys(asked))
+
+
+def lexemes_of(number: str, text: str, address: str) -> str:
+    """The lexemes of a case: its words, where it is, and its number, with and without the county in front of it."""
+    return lexemes(text, address, number, number[6:])
