@@ -38,6 +38,7 @@ from gridloop.territory import queries as territory
 
 MAX_TEXT = 20_000
 MAX_KEY = 200
+MAX_PICTURES = 10
 FUTURE = timedelta(hours=24)
 """A report from further ahead than this is a clock gone wrong, not a report."""
 
@@ -60,6 +61,10 @@ class NewReport:
     reported_at: datetime | None = None
     due_at: datetime | None = None
     contact: NewContact | None = None
+    same_as: str = ""
+    """The number of the public case of which the reporter says "I too"."""
+    pictures: tuple[int, ...] = ()
+    """Pictures that the handling stage has taken already."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +97,14 @@ def receive_reports(
     """
     at = at or clock.now()
     check_reports(reports, at=at)
+    return store_reports(reports, client=client, viewer=viewer, at=at)
+
+
+def store_reports(
+    reports: Sequence[NewReport], *, client: str, viewer: Viewer, at: datetime | None = None
+) -> list[Receipt]:
+    """The second half of `receive_reports`, for reports that `check_reports` found nothing wrong with."""
+    at = at or clock.now()
     digests = [_digest(report) for report in reports]
     first: dict[str, int] = {}
     for n, report in enumerate(reports):
@@ -169,6 +182,8 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
         wrong("lon", "经纬度只有一个", "only one of lon and lat is given", "两个都写，或都不写", "give both or none")
     elif not (-180 <= (report.lon or 0) <= 180 and -90 <= (report.lat or 0) <= 90):
         wrong("lon", "经纬度超出范围", "lies outside the globe", "用度，经度在前", "use degrees, longitude first")
+    if len(report.same_as) > 24 or len(report.pictures) > MAX_PICTURES:
+        wrong("pictures", "太多", "are too many", f"最多{MAX_PICTURES}张照片", f"send at most {MAX_PICTURES} pictures")
     if report.datum not in set(coordinates.Datum):
         wrong(
             "datum", "不认识的坐标系", "is an unknown datum", "、".join(coordinates.Datum), ", ".join(coordinates.Datum)
@@ -183,12 +198,15 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
     return found
 
 
-_SAID = tuple(f.name for f in fields(NewReport) if f.name not in ("key", "contact"))
+_LATER = ("same_as", "pictures")
+"""Fields that came later: not in the digest where they say nothing, so that what was sent before stays the same."""
+_SAID = tuple(f.name for f in fields(NewReport) if f.name not in ("key", "contact", *_LATER))
 
 
 def _digest(report: NewReport) -> bytes:
     contact = report.contact
     body = {name: getattr(report, name) for name in _SAID}
+    body |= {name: value for name in _LATER if (value := getattr(report, name))}
     body["contact"] = [contact.name, contact.phone, contact.secret] if contact is not None else None
     # Keyed: a plain hash would let its finder try out telephone numbers, even after the contact was wiped.
     plain = b"report-digest\0" + encode(body, sort_keys=True).encode()
@@ -247,6 +265,8 @@ def _rows(reports: Sequence[NewReport], digests: Sequence[bytes], client: str, a
                 received_at=at,
                 due_at=report.due_at,
                 extra=dict(report.extra),
+                same_as=report.same_as,
+                pictures=list(report.pictures),
             )
         )
     return rows
@@ -297,6 +317,7 @@ DOUBTS: dict[str, Sentence] = {
     "place": Sentence(zh="地点不确定", en="the place is not sure"),
     "no_place": Sentence(zh="没有地点", en="no place is given"),
     "outside": Sentence(zh="地点在辖区外", en="the place lies outside the district"),
+    "same_ended": Sentence(zh="所说的同一案件已办结", en="the case that it is said to be about has ended"),
 }
 
 
@@ -313,13 +334,15 @@ def triage_reports(report_ids: Sequence[int], *, at: datetime | None = None) -> 
         if not opinions:
             return 0
         standard = standard_queries.current()
-        _guess_types(opinions, standard)
-        _find_places(opinions)
-        for opinion in opinions:
+        _same_as_said(opinions, standard)
+        open_questions = [o for o in opinions if o.match is None]
+        _guess_types(open_questions, standard)
+        _find_places(open_questions)
+        for opinion in open_questions:
             if opinion.case_type is not None and opinion.confidence < opinion.case_type.automatic_filing_confidence:
                 opinion.doubts.append("type")
         sure = [o for o in opinions if not o.doubts]
-        _find_duplicates(sure, now)
+        _find_duplicates([o for o in sure if o.match is None], now)
         _open_and_join(sure, SYSTEM, now)
         for opinion in opinions:
             opinion.report.guess = opinion.stored()
@@ -334,6 +357,24 @@ def triage_reports(report_ids: Sequence[int], *, at: datetime | None = None) -> 
             ]
         )
     return len(opinions)
+
+
+def _same_as_said(opinions: Sequence[_Opinion], standard: Standard) -> None:
+    """Who says "I too" of a case that is still open joins it; if it has ended meanwhile, a person looks."""
+    said = {o.report.same_as for o in opinions if o.report.same_as}
+    if not said:
+        return
+    known = {case.number: case for case in Case.objects.filter(number__in=said)}
+    for opinion in opinions:
+        case = known.get(opinion.report.same_as)
+        if not opinion.report.same_as:
+            continue
+        if case is None or case.state in ENDS:
+            opinion.doubts.append("same_ended")
+            continue
+        opinion.case_type, opinion.confidence = standard.case_types.get(case.case_type), 1.0
+        opinion.lon, opinion.lat, opinion.region_code = case.lon, case.lat, case.region_code
+        opinion.match, opinion.similar = case.id, 1.0
 
 
 def _guess_types(opinions: Sequence[_Opinion], standard: Standard) -> None:
@@ -447,7 +488,13 @@ def _open_and_join(opinions: Sequence[_Opinion], viewer: Viewer, now: datetime) 
         opinion.report.state, opinion.report.case_id, opinion.report.settled_at = Report.State.JOINED, case_id, now
     move_cases(
         [
-            Move(case_id=case_id, verb="join", callers=len(group), reports=tuple(o.report.id for o in group))
+            Move(
+                case_id=case_id,
+                verb="join",
+                callers=len(group),
+                reports=tuple(o.report.id for o in group),
+                pictures=tuple(p for o in group for p in o.report.pictures),
+            )
             for case_id, group in sorted(told.items())
         ],
         viewer=SYSTEM,
@@ -487,6 +534,7 @@ def _new_case(opinion: _Opinion) -> NewCase:
         reported_at=report.reported_at,
         due_at=report.due_at,
         reports=(report.id,),
+        pictures=tuple(report.pictures),
         why=_why_this_type(opinion),
         at=clock.replayed(report.reported_at),
     )

@@ -48,6 +48,10 @@ class Report(models.Model):
     due_at = models.DateTimeField(null=True)
     """The deadline that the source itself promised, if it is bound by one."""
     extra = models.JSONField(default=dict)
+    same_as = models.CharField(max_length=24, blank=True, default="", db_default="")
+    """The number of the case of which the reporter says "I too", from the public list; "" = they did not."""
+    pictures = models.JSONField(default=list, db_default=[])
+    """The pictures that came with it, as the handling stage keeps them; they become the case's evidence."""
     case_id = models.BigIntegerField(null=True)
     guess = models.JSONField(null=True)
     """The machine's opinion: types with confidence and the words that decided, place, possible duplicate, doubts."""
@@ -60,6 +64,7 @@ class Report(models.Model):
                 fields=["state", "id"], name="report_state", condition=models.Q(state__in=["waiting", "triage"])
             ),
             models.Index(fields=["case_id"], name="report_case", condition=models.Q(case_id__isnull=False)),
+            models.Index(fields=["secret"], name="report_secret"),
         ]
 
 

@@ -171,3 +171,21 @@ class FilledForm(models.Model):
     answers = models.JSONField()
     by = models.CharField(max_length=60)
     at = models.DateTimeField()
+
+
+class ReportPicture(models.Model):
+    """A photograph that a resident sends with a report: kept apart until the report has a case, then its evidence."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.CharField(max_length=64)
+    """The key of the form with which it came; only its sender knows it."""
+    sha256 = models.CharField(max_length=64)
+    size = models.IntegerField()
+    sent_at = models.DateTimeField(null=True)
+    """When the report was sent; None = the form lies before its writer still, and may never be sent."""
+    evidence_id = models.BigIntegerField(null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "sha256"], name="report_picture_once")]
+        indexes = [models.Index(fields=["at"], name="report_picture_unsent", condition=models.Q(sent_at__isnull=True))]

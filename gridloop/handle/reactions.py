@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gridloop.handle.actions import make_served_copies
 from gridloop.handle.field import attach_uploads, forget_old, reports_of_events
+from gridloop.handle.residents import attach_pictures, forget_unsent, pictures_of_events
 from gridloop.kernel.models import Event
 
 
@@ -18,8 +19,11 @@ def take_photographs_of_reports(events: Sequence[Event]) -> None:
     """A report became a case, or joined one: what was sent with it becomes that case's evidence."""
     if cases := reports_of_events(events):
         attach_uploads(cases)
+    if pictures := pictures_of_events(events):
+        attach_pictures(pictures)
 
 
 def forget_errands() -> None:
-    """Forget what telephones handed in long ago, and what they began and abandoned."""
+    """Forget what telephones handed in long ago, what they began and abandoned, and photographs that nobody sent."""
     forget_old()
+    forget_unsent()
