@@ -4,10 +4,12 @@ this file."""
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from django.utils.functional import SimpleLazyObject
 
 from config import environment
+from gridloop import web
 from gridloop.kernel import logs
 from gridloop.kernel.postgres import Cluster
 
@@ -39,12 +41,15 @@ INSTALLED_APPS = [
     "gridloop.handle",
     "gridloop.feedback",
     "gridloop.evaluate",
+    "gridloop.web",
     "gridloop",
 ]
 AUTH_USER_MODEL = "people.Person"
 MIDDLEWARE = [
     "gridloop.gateways.api.errors.ApiPages",
     "django.middleware.security.SecurityMiddleware",
+    "gridloop.web.shell.security.Strict",
+    "gridloop.web.shell.assets.Assets",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -54,6 +59,21 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [str(Path(web.__file__).parent / face / "templates") for face, _ in web.FACES],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.csrf",
+                "django.template.context_processors.request",
+                "gridloop.web.shell.pages.shell",
+            ],
+            "libraries": {"shell": "gridloop.web.shell.tags"},
+            "builtins": ["gridloop.web.shell.tags"],
+        },
+    }
+]
 WSGI_APPLICATION = "config.wsgi.application"
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]

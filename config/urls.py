@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from gridloop.gateways.api.urls import urlpatterns
+from gridloop.gateways.api.urls import urlpatterns as machines
+from gridloop.web.urls import urlpatterns as people
 
-__all__ = ["urlpatterns"]
+urlpatterns = [*machines, *people]

@@ -26,12 +26,21 @@ def main() -> None:
         LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + sys.version.encode() + bytes(HOME)
     ).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted and PYTHON.exists():
+        assets()
         return
     print("gridloop: installing the locked dependencies into .venv (a minute or two, once)", flush=True)
     make_venv()
     pip("install", "--require-hashes", "--no-deps", "-r", str(LOCK))
     pip("install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
     STAMP.write_text(wanted)
+    assets()
+
+
+def assets() -> None:
+    """What the browser gets: npm packages, by the Node that came as a wheel."""
+    done = subprocess.run([PYTHON, str(ROOT / "tools" / "assets.py")], check=False, cwd=ROOT)
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def make_venv() -> None:
