@@ -67,6 +67,8 @@ class NewCase:
     reported_at: datetime
     due_at: datetime | None = None
     reports: tuple[int, ...] = ()
+    pictures: tuple[int, ...] = ()
+    """Pictures that came with the reports, as the handling stage numbers them."""
     callers: int = 1
     why: Sentence | None = None
     at: datetime | None = None
@@ -93,7 +95,7 @@ def open_cases(new: Sequence[NewCase], *, viewer: Viewer, at: datetime | None = 
                     at=case.opened_at,
                     version=case.version,
                     set=_fields_set(case),
-                    about={"reports": list(n.reports), "words": words_of(case)},
+                    about={"reports": list(n.reports), "words": words_of(case)} | _with(n.pictures),
                 )
                 for case, n in zip(cases, new, strict=True)
             ]
@@ -153,6 +155,10 @@ def _number(cases: Sequence[Case], district: str, zone: Any) -> None:
     for case, day in zip(cases, days, strict=True):
         following[day] += 1
         case.number = f"{day}{following[day]:05d}"
+
+
+def _with(pictures: Sequence[int]) -> dict[str, Any]:
+    return {"pictures": list(pictures)} if pictures else {}
 
 
 # --- clocks ------------------------------------------------------------------------------------------------------
@@ -622,7 +628,7 @@ def _supervise(work: _Work, viewer: Viewer) -> None:
 
 def _join(work: _Work, viewer: Viewer) -> None:
     work.case.callers += work.move.callers
-    work.about["reports"] = list(work.move.reports)
+    work.about |= {"reports": list(work.move.reports)} | _with(work.move.pictures)
 
 
 def _correct(work: _Work, viewer: Viewer) -> None:

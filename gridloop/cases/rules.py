@@ -53,6 +53,8 @@ class Move:
     region_code: str | None = None
     callers: int = 0
     reports: tuple[int, ...] = ()
+    pictures: tuple[int, ...] = ()
+    """Pictures that came with these reports, as the handling stage numbers them."""
     route: str = ""
     why: Sentence | None = None
     evidence: tuple[int, int] = (0, 0)
