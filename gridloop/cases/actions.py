@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -46,8 +45,6 @@ from gridloop.standard.rules.standard import CaseType, Standard
 
 WARN_SHARE = 0.8
 """Yellow from 80 % of a limit, red from 100 % (traffic light of a real system, DOMAIN.md §1.4)."""
-PROMISED = "promised"
-"""`Case.handle_limit` of a case whose deadline its source fixed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,15 +165,8 @@ def _limit_text(limit: Limit) -> str:
     return f"{limit.amount} {limit.clock}"
 
 
-def _limit_of(text: str) -> Limit | None:
-    if text in ("", PROMISED):
-        return None
-    amount, name = text.split()
-    return Limit(Decimal(amount), Clock(name))
-
-
 def _handle_clock(case: Case) -> Clock:
-    limit = _limit_of(case.handle_limit)
+    limit = limit_of(case.handle_limit)
     return limit.clock if limit else Clock.NATURAL_DAY
 
 
@@ -292,8 +282,6 @@ class _Context:
     person_units: Mapping[int, frozenset[int]]
     units: frozenset[int]
     standards: dict[int, Standard]
-    unit_ids: frozenset[int] | None
-    post_units: tuple[int, ...]
 
 
 _WITH_PARTS = frozenset({"dispatch", "hand_back", "self_handle", "co_hand_back", "withdraw_co_unit", "add_co_units"})
@@ -313,14 +301,11 @@ def _context(cases: Sequence[Case], moves: Sequence[Move], viewer: Viewer) -> _C
             helping.setdefault(part.case_id, []).append(part)
     appeals: dict[int, dict[str, Any]] = {}
     if verbs & {"appeal", "decide_appeal"}:
-        subjects = [f"case:{i}" for i in ids]
-        told = ["AppealMade", "AppealReviewed", "AppealDecided", "CaseReopened"]
-        for event in Event.objects.filter(subject__in=subjects, name__in=told).order_by("id"):
-            case_id = int(event.subject[5:])
-            if event.name != "CaseReopened":
-                appeals.setdefault(case_id, {}).update(event.data["about"])
-            elif "decided" not in appeals.get(case_id, ()):  # it lapsed: what is handled anew can be appealed anew
-                appeals.pop(case_id, None)
+        told: dict[int, list[Event]] = {}
+        of_them = Event.objects.filter(subject__in=[f"case:{i}" for i in ids], name__in=APPEALS)
+        for event in of_them.order_by("id"):
+            told.setdefault(int(event.subject[5:]), []).append(event)
+        appeals = {i: made for i, events in told.items() if (made := appeal_told(events)) is not None}
     persons = {m.person_id for m in moves if m.person_id is not None and m.verb in _TO_PERSON}
     named = {m.unit_id for m in moves if m.unit_id is not None and m.verb in _TO_UNIT}
     named |= {c.unit_id for m in moves for c in m.co_units}
@@ -330,10 +315,6 @@ def _context(cases: Sequence[Case], moves: Sequence[Move], viewer: Viewer) -> _C
         person_units=standing_of(persons) if persons else {},
         units=units_at_work(named) if named else frozenset(),
         standards={},
-        unit_ids=None
-        if viewer.kind in ("system", "client")
-        else frozenset().union(*(g.unit_ids for g in viewer.grants)),
-        post_units=tuple(dict.fromkeys(g.unit_id for g in viewer.grants)),
     )
 
 
@@ -378,22 +359,12 @@ def _prepare(case: Case | None, move: Move, viewer: Viewer, at: datetime, contex
         context.standards[release] = standard_queries.release(release)
     standard = context.standards[release]
     case_type = case_type or standard.case_type(case.case_type)
-    situation = rules.Situation(
-        at=at,
-        person_id=viewer.person_id,
-        unit_ids=context.unit_ids,
-        kind=viewer.kind,
-        post_units=context.post_units,
-        units=context.units,
-        open_co_units=[p.unit_id for p in context.co_units.get(case.id, ())],
-        conditions=frozenset(c.id for c in case_type.conditions),
-        evidence_needed=(case_type.evidence.before, case_type.evidence.after),
-        self_handle=case_type.self_handle,
-        appeal=context.appeals.get(case.id),
-        person_units=context.person_units,
-    )
+    now_is = situation(
+        case, case_type, viewer, at=at, open_parts=context.co_units.get(case.id, ()),
+        appeal=context.appeals.get(case.id), units=context.units, person_units=context.person_units,
+    )  # fmt: skip
     for name in step.guards:
-        sentence = rules.GUARDS[name](case, move, situation)
+        sentence = rules.GUARDS[name](case, move, now_is)
         if sentence is not None:
             raise Refused(sentence, code=name)
     return _Work(
@@ -566,7 +537,7 @@ def _reopen(work: _Work, viewer: Viewer) -> None:
     case.asked = ""
     if work.step.to != "rework":
         return  # a dispatcher sends it, and that begins a new limit
-    limit = _limit_of(case.handle_limit)
+    limit = limit_of(case.handle_limit)
     if limit is None:  # promised by the source once; what is promised anew is the pack's limit
         limit = work.case_type.condition(case.condition).limit
         case.handle_limit = _limit_text(limit)
@@ -583,7 +554,7 @@ def _ask(what: str) -> Callable[[_Work, Viewer], None]:
 def _extend(work: _Work, viewer: Viewer) -> None:
     case = work.case
     assert case.handle_due_at is not None, "guarded by may_extend"
-    limit = _limit_of(case.handle_limit) or work.case_type.condition(case.condition).limit
+    limit = limit_of(case.handle_limit) or work.case_type.condition(case.condition).limit
     case.handle_due_at = work.standard.calendar.deadline(case.handle_due_at, limit)
     case.extensions += 1
     case.asked = ""
@@ -742,7 +713,7 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
         if work.move.verb == "dispatch" and work.case.handle_due_at is None:
             dispatched.setdefault(id(work.standard), []).append(work)
     for group in dispatched.values():
-        limits = [_limit_of(w.case.handle_limit) for w in group]
+        limits = [limit_of(w.case.handle_limit) for w in group]
         dues = group[0].standard.calendar.deadlines([w.at for w in group], [x for x in limits if x is not None])
         for work, due in zip(group, dues, strict=True):
             work.case.handle_due_at = due
@@ -757,7 +728,6 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
     _store_parts([p for parts in told_parts.values() for p in parts])
     changed: set[str] = set()
     events: list[e.CaseEvent] = []
-    update_rows([_words(w.case) for w in works if w.move.address is not None], ["lexemes"])
     for work in works:
         fields = _changes(work.case, work.before)
         changed |= fields.keys()
@@ -780,6 +750,7 @@ def _finish(works: Sequence[_Work], viewer: Viewer) -> None:
         )
     if changed:
         update_rows([w.case for w in works], changed)
+    update_rows([_words(w.case) for w in works if w.move.address is not None], ["lexemes"])
     publish(events)
 
 
@@ -833,12 +804,33 @@ def note_deadlines(*, at: datetime | None = None, limit: int = 1000) -> int:
     return len(events)
 
 
+def note_deadlines_before(moments: Mapping[int, datetime]) -> int:
+    """In a replay: notice what each of these cases (id -> moment) had used of its step's time before its own moment.
+
+    As `note_deadlines`, for cases that are about to be moved at recorded moments. Returns how many were told of.
+    """
+    with transaction.atomic():
+        timed = Case.objects.filter(id__in=moments, overdue_at=None, due_at__isnull=False)
+        rows = [(case, moments[case.id]) for case in timed.select_for_update(of=("self",)).order_by("id")]
+        late = [case for case, at in rows if case.due_at is not None and case.due_at < at]
+        known = {case.id for case in late}
+        near = [case for case, at in rows if case.warn_at is not None and case.warn_at < at and case.id not in known]
+        events = [_told(e.DeadlinePassed, case, moments[case.id]) for case in late]
+        events += [_told(e.DeadlineNear, case, moments[case.id]) for case in near]
+        update_rows([*late, *near], ["warn_at", "overdue_at"])
+        publish(events)
+    return len(events)
+
+
 def _due(rows: QuerySet[Any], name: str, limit: int) -> QuerySet[Any]:
     return rows.select_for_update(of=("self",), skip_locked=True).order_by(name, "id")[:limit]
 
 
 def _told(event: type[e.CaseEvent], case: Case, now: datetime) -> e.CaseEvent:
     before = _snapshot(case)
+    reached = case.due_at if event is e.DeadlinePassed else case.warn_at
+    if reached is not None:  # in a replay it is noticed when it happened
+        now = clock.replayed(max(reached, case.stage_at)) or now
     case.warn_at = None
     if event is e.DeadlinePassed:
         case.overdue_at = now
@@ -872,4 +864,4 @@ def resume_due(*, at: datetime | None = None, limit: int = 1000) -> int:
     return len(ids)
 
 
-__all__ = ["Move", "NewCase", "move_cases", "note_deadlines", "open_cases", "resume_due"]
+__all__ = ["Move", "NewCase", "move_cases", "note_deadlines", "note_deadlines_before", "open_cases", "resume_due"]

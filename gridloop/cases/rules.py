@@ -332,6 +332,64 @@ GUARDS: dict[str, Guard] = {
     )
 }  # fmt: skip
 
+ASKS: dict[str, tuple[str, ...]] = {
+    "reason": ("reason",),
+    "condition": ("condition",),
+    "known_condition": ("case_type", "place", "condition"),
+    "unit": ("unit",),
+    "holder": ("person",),
+    "person": ("person",),
+    "until": ("until",),
+    "co_units": ("co_units",),
+    "co_unit": ("part",),
+    "co_unit_open": ("part",),
+    "evidence": ("evidence",),
+}
+"""The guards that look at what the mover says, and what a form must therefore ask: all other guards can be answered
+before anybody says anything."""
+MAY_BE_EMPTY = frozenset({"person", "case_type", "place", "condition"})
+"""What a form may leave empty where `holder`, `known_condition` or `condition` asks for it; `person` asks always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a case's life in one stage."""
+
+    stage: str
+    """A key of `workflow.STAGE_NAMES`; "" = the clock stood still (挂账)."""
+    start: datetime
+    end: datetime
+    """For the one that still runs: now."""
+    due: datetime | None
+    """The last deadline that the stage had."""
+    running: bool = False
+
+    @property
+    def late(self) -> bool:
+        return self.due is not None and self.end > self.due
+
+
+def spans(told: Sequence[tuple[datetime, Mapping[str, Any]]], stages: Mapping[str, str], now: datetime) -> list[Span]:
+    """The stages of a case from what its events set, oldest first, as (when, fields). `stages`: state -> stage.
+
+    A state without a stage ends the span; of these only ``suspended`` has one of its own, without a name.
+    """
+    found: list[Span] = []
+    stage, start, due = None, now, None
+    for at, fields in told:
+        if "state" in fields:
+            state = fields["state"]
+            following = "" if state == "suspended" else stages.get(state)
+            if following != stage:
+                if stage is not None:
+                    found.append(Span(stage, start, max(at, start), due))
+                stage, start, due = following, at, None
+        if fields.get("due_at"):
+            due = datetime.fromisoformat(fields["due_at"])
+    if stage is not None:
+        found.append(Span(stage, start, max(now, start), due, running=True))
+    return found
+
 
 def cell_of(lon: float | None, lat: float | None) -> int | None:
     """The square of about 111 m by 90 m in which a place lies, as one number; None without a place."""

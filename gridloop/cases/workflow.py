@@ -48,6 +48,36 @@ STAGES: dict[str, str] = {
 """Which stage limit runs in a state; in a state that is not here no clock runs."""
 
 
+SEVEN: tuple[Sentence, ...] = (
+    Sentence(zh="信息收集", en="report"),
+    Sentence(zh="案卷建立", en="file"),
+    Sentence(zh="任务派遣", en="dispatch"),
+    Sentence(zh="任务处理", en="handle"),
+    Sentence(zh="处理反馈", en="hand back"),
+    Sentence(zh="核查结案", en="check and close"),
+    Sentence(zh="综合评价", en="evaluate"),
+)
+"""The national seven steps (DOMAIN.md §1.4), which is how people in this work know where a case is."""
+
+STEP_OF: dict[str, int] = {
+    "reported": 2, "pending_verify": 1, "pending_filing": 2, "pending_dispatch": 3, "returned": 3, "dispatched": 4,
+    "handling": 4, "suspended": 4, "rework": 4, "handled": 6, "pending_close": 6, "closed": 7,
+}  # fmt: skip
+"""In which of the seven steps a case of each state is, from 1. The hand-back is a moment, so nothing rests in the fifth;
+an end that is not the closing happens in whichever step it happens."""
+
+STAGE_NAMES: dict[str, Sentence] = {
+    "accept": Sentence(zh="受理", en="accept"),
+    "verify": Sentence(zh="核实", en="verify"),
+    "file": Sentence(zh="立案", en="file"),
+    "dispatch": Sentence(zh="派遣", en="dispatch"),
+    "handle": Sentence(zh="处置", en="handle"),
+    "check": Sentence(zh="核查", en="check"),
+    "close": Sentence(zh="结案", en="close"),
+}
+"""What people call the stages of which each has a clock."""
+
+
 NAMELESS = Sentence(zh="", en="")
 
 

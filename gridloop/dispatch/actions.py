@@ -8,9 +8,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from gridloop.cases.actions import PROMISED, Move, move_cases
+from gridloop.cases.actions import Move, move_cases
 from gridloop.cases.models import Case, CoHandling
-from gridloop.cases.queries import stored
+from gridloop.cases.queries import PROMISED, stored
 from gridloop.cases.rules import CoUnit
 from gridloop.cases.workflow import STAGES, STATES
 from gridloop.dispatch.rules import AS_PROMISED, Directory, UnitPlace, due_words, explain

@@ -1,13 +1,15 @@
-"""What can be read of answers: the templates from which they are written."""
+"""What can be read of answers: the templates from which they are written, and what a reporter was asked."""
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Length
 
-from gridloop.feedback.models import AnswerTemplate
+from gridloop.feedback.actions import token_of
+from gridloop.feedback.models import AnswerTemplate, Callback
 from gridloop.feedback.rules import fits
 from gridloop.people.viewer import Viewer
 
@@ -33,3 +35,27 @@ def all_templates(viewer: Viewer) -> QuerySet[AnswerTemplate]:
     if not viewer.may("manage_templates"):
         return AnswerTemplate.objects.none()
     return AnswerTemplate.objects.order_by("verb", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the reporter of one report was last asked, and what they answered."""
+
+    token: str
+    """The secret with which the answer is given (`actions.answer`): for the reporter's own eyes."""
+    round: int
+    asked_at: datetime
+    answered_at: datetime | None
+    resolved: bool | None
+    satisfied: int | None
+    comment: str
+
+
+def questions_to(report_id: int) -> list[Question]:
+    """All that a reporter was asked after a closing, oldest first. The caller has made sure that it is this reporter."""
+    return [
+        Question(
+            token_of(report_id, c.round), c.round, c.asked_at, c.answered_at, c.resolved, c.satisfied, c.comment
+        )
+        for c in Callback.objects.filter(report_id=report_id).order_by("round")
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gridloop.kernel.events import Happened
+from gridloop.kernel.language import Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +25,10 @@ class FormFilled(Happened):
     filled: int
     form: str
     sha256: str
+
+
+SAID: dict[str, Sentence] = {
+    "EvidenceAdded": Sentence(zh="{who}上传{photo}。", en="{who} added {photo}."),
+    "FormFilled": Sentence(zh="{who}填写了现场表单。", en="{who} filled in the form of the place."),
+}
+"""What each event says to people, with ``{who}`` and the like left open (see `cases.events.SAID`)."""

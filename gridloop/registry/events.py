@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gridloop.kernel.events import Happened
+from gridloop.kernel.language import Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +28,11 @@ class ContactsWiped(Happened):
     """Reporters' data was destroyed because its time was over (subject ``registry:0``)."""
 
     contacts: list[int]
+
+
+SAID: dict[str, Sentence] = {
+    "ContactRevealed": Sentence(
+        zh="{who}查看了反映人的联系方式。", en="{who} looked at the name and number of a reporter."
+    ),
+}
+"""What an event on a case says to who may look as well (see `cases.events.SAID`)."""
