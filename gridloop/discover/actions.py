@@ -8,7 +8,7 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -27,7 +27,7 @@ from gridloop.discover.models import Lesson, Report
 from gridloop.discover.rules import duplicates
 from gridloop.kernel import clock, coordinates
 from gridloop.kernel.bulk import encode, insert_new_rows, insert_rows, update_rows
-from gridloop.kernel.errors import Mistake, Mistakes
+from gridloop.kernel.errors import Mistake, Mistakes, Refused
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.people.viewer import SYSTEM, Viewer
@@ -633,6 +633,55 @@ def settle_reports(answers: Sequence[Answer], *, viewer: Viewer, at: datetime | 
             ]
         )
     return [reports[i] for i in ids]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A call that was taken: what its caller is told, and what became of it."""
+
+    receipt: Receipt
+    report: Report
+    case: Case | None
+    """The case that it opened or joined; None while the loop, or a person, still decides."""
+
+
+def take_call(new: NewReport, *, viewer: Viewer, sure: Answer | None = None, at: datetime | None = None) -> Taken:
+    """Take down a report that somebody speaks, and settle it in the same breath if the officer is sure.
+
+    `sure`: what the officer decided (its `report_id` is not looked at); None leaves it to the loop, like any report.
+    The same `new.key` again gives the same answer and settles nothing twice. Raises `Mistakes`, and then nothing is
+    kept. The caller's name and number go into the vault and come back in no answer.
+    """
+    viewer.need("report")
+    now = at or clock.now()
+    with transaction.atomic():
+        receipt = receive_reports([new], client=CONSOLE, viewer=viewer, at=now)[0]
+        if receipt.outcome == Outcome.CONFLICT:
+            raise Refused(
+                Sentence(
+                    zh="这通来电已经保存过，内容不同。请开一张新单。",
+                    en="This call was kept with another content: begin a new one.",
+                ),
+                code="key_conflict",
+            )
+        if sure is not None and receipt.outcome == Outcome.ACCEPTED:
+            viewer.need("triage")
+            report = Report.objects.get(id=receipt.report_id)
+            opinion = _Opinion(report)
+            _guess_types([opinion], standard_queries.current())
+            _find_places([opinion])
+            report.guess, report.state = opinion.stored(), Report.State.TRIAGE
+            if sure.region_code:
+                report.guess["region"] = sure.region_code
+            report.save(update_fields=["guess", "state"])
+            settle_reports([replace(sure, report_id=report.pk)], viewer=viewer, at=now)
+    report = Report.objects.get(id=receipt.report_id)
+    case = Case.objects.filter(id=report.case_id).first() if report.case_id else None
+    return Taken(receipt, report, case)
+
+
+CONSOLE = "console"
+"""The sender of what is taken down at the console: the scope of its keys."""
 
 
 def time_contacts(*, case_ids: Sequence[int] = (), report_ids: Sequence[int] = ()) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import cos, hypot, radians
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,19 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from gridloop.cases.models import Case
+from gridloop.cases.queries import cases_for, open_near
 from gridloop.cases.workflow import STATES
 from gridloop.discover.models import Report
 from gridloop.discover.rules.classify import Classifier
-from gridloop.discover.rules.place import Entry, Gazetteer
+from gridloop.discover.rules.duplicates import similar
+from gridloop.discover.rules.place import METRES, Entry, Gazetteer
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.sealing import Finding
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard_queries
-from gridloop.standard.rules.standard import Standard
+from gridloop.standard.rules.standard import CaseType, Standard
 from gridloop.territory import queries as territory
 from gridloop.territory.rules.places import read_places
 
@@ -39,7 +43,7 @@ class _Held:
     standard: Standard | None = None
     stamp: float = -1.0
     classifier: Classifier | None = None
-    gazetteer_stamp: float = -1.0
+    gazetteer_of: tuple[object, ...] = ()
     gazetteer: Gazetteer | None = None
 
 
@@ -60,14 +64,13 @@ def classifier() -> Classifier:
 
 
 def gazetteer() -> Gazetteer:
-    """The district's names of places, of this process. Renewed when the list of places changes."""
-    standard = standard_queries.current()
-    folder = Path(settings.GRIDLOOP_DISTRICTS) / standard.district
-    path = folder / "gazetteer.csv"
+    """The district's names of places, of this process. Renewed when the district, its list or the map changes."""
+    path = Path(settings.GRIDLOOP_DISTRICTS) / standard_queries.current().district / "gazetteer.csv"
     stamp = path.stat().st_mtime if path.exists() else 0.0
-    if _held.gazetteer is None or _held.gazetteer_stamp != stamp:
+    wanted = (path, stamp, territory.edition(), territory.today())
+    if _held.gazetteer is None or _held.gazetteer_of != wanted:
         _held.gazetteer = Gazetteer(_entries(path) if stamp else [])
-        _held.gazetteer_stamp = stamp
+        _held.gazetteer_of = wanted
     return _held.gazetteer
 
 
@@ -95,6 +98,147 @@ def triage_list(viewer: Viewer) -> QuerySet[Report]:
         if ROLES[grant.role].sees == "region" and grant.region_code and "triage" in ROLES[grant.role].may:
             near |= Q(guess__region__startswith=grant.region_code)
     return waiting.filter(near)
+
+
+# --- while somebody speaks -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GuessedType:
+    """A type that a text may be about, how sure the classifier is of it (0 to 1), and the words that decided."""
+
+    case_type: CaseType
+    confidence: float
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GuessedPlace:
+    """A place that is meant, or may be."""
+
+    name: str
+    lon: float | None
+    lat: float | None
+    region_code: str
+    region: str
+    """The region's name."""
+    sure: bool
+    detail: str = ""
+    """Building, unit, floor or room as it was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearCase:
+    """An open case near by that may be the same problem."""
+
+    case: Case
+    case_type: CaseType
+    metres: float
+    likeness: float
+    """Of the two texts, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What the machine thinks of a text that somebody is still writing, or that waits on the triage list."""
+
+    types: tuple[GuessedType, ...]
+    places: tuple[GuessedPlace, ...]
+    near: tuple[NearCase, ...]
+    lon: float | None = None
+    lat: float | None = None
+    """Where it looked for near cases: the place that was given, else the first place of which it is sure."""
+
+
+NEAR_METRES = 200.0
+NEAR_DAYS = 60
+NEAR_TYPES = 4
+FEW = 5
+"""Of each kind of suggestion: more are not read while somebody speaks."""
+
+
+def suggest(
+    text: str,
+    *,
+    viewer: Viewer,
+    at: datetime,
+    address: str = "",
+    case_type: str = "",
+    lon: float | None = None,
+    lat: float | None = None,
+) -> Suggestion:
+    """Types, places and near open cases for a text, best first. `case_type`, `lon`, `lat`: what is settled already.
+
+    Changes nothing. Two queries where there is a place, none where there is none; some 5 ms of computing.
+    """
+    standard = standard_queries.current()
+    types = tuple(_types(text, standard)) if text.strip() else ()
+    places = tuple(_places(text, address, lon, lat))
+    if lon is None or lat is None:
+        lon, lat = next(((p.lon, p.lat) for p in places if p.lon is not None), (None, None))
+    near: tuple[NearCase, ...] = ()
+    if lon is not None and lat is not None:
+        asked = [case_type] if case_type in standard.case_types else [t.case_type.key for t in types[:NEAR_TYPES]]
+        near = tuple(_near(text, asked, lon, lat, viewer, at))
+    return Suggestion(types, places, near, lon, lat)
+
+
+def _types(text: str, standard: Standard) -> Iterator[GuessedType]:
+    guess = classifier().guess([text])[0]
+    for n, (key, confidence) in enumerate([(guess.case_type, guess.confidence), *guess.runners_up][:FEW]):
+        case_type = standard.case_types.get(key)
+        if case_type is not None:
+            yield GuessedType(case_type, confidence, guess.why if n == 0 else ())
+
+
+def _places(text: str, address: str, lon: float | None, lat: float | None) -> Iterator[GuessedPlace]:
+    if lon is not None and lat is not None:
+        code = str(territory.locate([lon], [lat])[0])
+        yield GuessedPlace(address, lon, lat, code, _name_of(code), bool(code))
+        return
+    held = gazetteer()
+    found = held.find([f"{address}，{text}" if address else text])[0]
+    if found is not None:
+        yield GuessedPlace(
+            found.name, found.lon, found.lat, found.region_code, _name_of(found.region_code), found.sure, found.detail
+        )
+    words = address or (found.name if found is not None and not found.sure else "")
+    if words:
+        yield from find_places(words, unless=found.name if found is not None and found.lon is not None else "")
+
+
+def find_places(words: str, *, unless: str = "") -> list[GuessedPlace]:
+    """The places of the gazetteer whose names contain the words: what an address search lists."""
+    entries = [e for e in gazetteer().search(words) if e.name != unless][:FEW]
+    names = territory.names_of([e.region_code for e in entries])
+    return [GuessedPlace(e.name, e.lon, e.lat, e.region_code, names.get(e.region_code, ""), sure=True) for e in entries]
+
+
+def _name_of(code: str) -> str:
+    return territory.names_of([code]).get(code, "") if code else ""
+
+
+def _near(text: str, types: Sequence[str], lon: float, lat: float, viewer: Viewer, at: datetime) -> list[NearCase]:
+    found = open_near([(key, lon, lat, NEAR_METRES) for key in types if key], since=at - timedelta(days=NEAR_DAYS))
+    if not found:
+        return []
+    seen = set(cases_for(viewer).filter(id__in=[c.pk for c in found]).values_list("id", flat=True))
+    near = []
+    for case in found:
+        if case.pk not in seen or case.lon is None or case.lat is None:
+            continue
+        metres = hypot((case.lon - lon) * cos(radians(lat)), case.lat - lat) * METRES
+        if metres <= NEAR_METRES:
+            kind = standard_queries.release(case.pack_release_id).case_type(case.case_type)
+            near.append(NearCase(case, kind, metres, similar(text, case.text)))
+    near.sort(key=lambda n: (-round(n.likeness, 1), n.metres, n.case.pk))
+    return near[:FEW]
+
+
+def suggestion_of(report: Report, *, viewer: Viewer, at: datetime) -> Suggestion:
+    """What the machine thinks now of a report on the triage list."""
+    text = f"{report.title}。{report.text}" if report.title else report.text
+    return suggest(text, viewer=viewer, at=at, address=report.address, lon=report.lon, lat=report.lat)
 
 
 def report_by_secret(number: str, secret: str) -> Report | None:
