@@ -60,10 +60,13 @@ class Wish:
     """A move that a person made at the telephone. `version` is what the telephone showed when it was made."""
 
     key: UUID
-    case_id: int
+    case: str
+    """The case as the telephone names it: its number, or the key of the own report that was to become it."""
     verb: str
     outcome: str = ""
     version: int | None = None
+    as_it_is: bool = False
+    """The person never saw it as a case: it is the own report, of which there was nothing to see yet."""
     after: UUID | None = None
     """The errand that must have been done before: its version is the one that the person then had in mind."""
     reason: str = ""
@@ -73,34 +76,39 @@ class Wish:
     """The form of the case's type, filled in; None if it was not."""
 
 
-def settle(wish: Wish, *, viewer: Viewer, at: datetime | None = None) -> Errand:
+def settle(wish: Wish, *, case_id: int | None, viewer: Viewer, at: datetime | None = None) -> Errand:
     """Do what somebody decided at the telephone, once; returns the errand with its answer.
 
-    Move and answer are committed together. If the case is no longer as the person saw it nothing is done: the answer
-    is a conflict that shows how it is now, and the person decides anew (with a new key).
+    `case_id` is the case that the viewer sees under that name, if any: what was answered once is answered again also
+    when the case has left the viewer's sight since. Move and answer are committed together. If the case is no longer
+    as the person saw it nothing is done: the answer is a conflict that shows how it is now, and the person decides
+    anew (with a new key).
     """
     now = at or clock.now()
     if viewer.person_id is None:
         raise Refused(Sentence(zh="只有人才能办理。", en="Only a person can do this."), status=403, code="forbidden")
     digest = hashlib.sha256(encode(asdict(wish), sort_keys=True).encode()).digest()
     with transaction.atomic():
-        errand = Errand(
-            person_id=viewer.person_id, key=wish.key, digest=digest, case_id=wish.case_id, outcome="", answer={}, at=now
-        )
-        if not insert_new_rows([errand], unless=("person", "key")):
-            known = Errand.objects.get(person_id=viewer.person_id, key=wish.key)
-            if bytes(known.digest) != digest:
-                raise _key_used()
+        if (known := _known(wish.key, digest, viewer)) is not None:
             return known
+        if case_id is None:
+            raise not_found()
+        errand = Errand(
+            person_id=viewer.person_id, key=wish.key, digest=digest, case_id=case_id, outcome="", answer={}, at=now
+        )
+        if not insert_new_rows([errand], unless=("person", "key")):  # the same errand came twice at one moment
+            rival = _known(wish.key, digest, viewer)
+            assert rival is not None, "the key is taken"
+            return rival
         try:
             with transaction.atomic():
-                case = _do(wish, viewer, now)
+                case = _do(wish, case_id, viewer, now)
             errand.outcome, errand.answer = Errand.Outcome.DONE, _how_it_is(case)
         except Refused as no:
             faster = no.code == "conflict"
             errand.outcome = Errand.Outcome.CONFLICT if faster else Errand.Outcome.REFUSED
             errand.answer = {"sentence": no.sentence.both(), "code": no.code}
-            present = cases_for(viewer).filter(id=wish.case_id).first()
+            present = cases_for(viewer).filter(id=case_id).first()
             if present is not None:
                 errand.answer |= {"now": _how_it_is(present)}
         except Mistakes as wrong:
@@ -113,7 +121,15 @@ def settle(wish: Wish, *, viewer: Viewer, at: datetime | None = None) -> Errand:
     return errand
 
 
-def _do(wish: Wish, viewer: Viewer, now: datetime) -> Case:
+def _known(key: UUID, digest: bytes, viewer: Viewer) -> Errand | None:
+    """The errand that was handed in under this key before. Refused if it was another one."""
+    known = Errand.objects.filter(person_id=viewer.person_id, key=key).first()
+    if known is not None and bytes(known.digest) != digest:
+        raise _key_used()
+    return known
+
+
+def _do(wish: Wish, case_id: int, viewer: Viewer, now: datetime) -> Case:
     if wish.verb not in VERBS:
         raise Refused(
             Sentence(zh="这一步要在电脑上办理。", en="This is done at a desk, not in the street."),
@@ -130,12 +146,12 @@ def _do(wish: Wish, viewer: Viewer, now: datetime) -> Case:
                 code="step_before",
             )
         version = before.answer["version"]
-    if version is None:
+    if version is None and not wish.as_it_is:
         raise Refused(
             Sentence(zh="缺少所见的版本。", en="It does not say which version you saw."), status=422, code="no_version"
         )
     move = Move(
-        case_id=wish.case_id, verb=wish.verb, outcome=wish.outcome, version=version, reason=wish.reason,
+        case_id=case_id, verb=wish.verb, outcome=wish.outcome, version=version, reason=wish.reason,
         condition=wish.condition, unit_id=wish.unit_id,
     )  # fmt: skip
     case = hand_back([move], viewer=viewer, at=now)[0]

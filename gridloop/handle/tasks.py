@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+import shapely
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Length
 
 from gridloop.cases.models import Case, CoHandling
 from gridloop.cases.queries import cases_for
@@ -20,6 +23,7 @@ from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard
 from gridloop.territory import queries as territory
+from gridloop.territory.models import Component, Scenery
 
 MOST = 200
 PICTURES = 4
@@ -161,3 +165,60 @@ def usual_types(regions: Iterable[str], *, at: datetime | None = None, most: int
     recent = Case.objects.filter(near, reported_at__gte=now - timedelta(days=90))
     rows = recent.values("case_type").annotate(n=Count("id")).order_by("-n", "case_type")[:most]
     return [row["case_type"] for row in rows]
+
+
+PIECES = 3_000
+"""Most pieces of ground that a telephone takes along."""
+_MARGIN = 0.002
+"""Degrees around the own region: some 200 m, so that one sees where the next street goes."""
+
+
+def ground(viewer: Viewer) -> dict[str, Any]:
+    """The map of the viewer's own regions for the road: ``regions`` (own, and the next levels below), ``ground``.
+
+    Each piece: ``kind`` (a level, or road, water, green, building), ``name``, ``code``, ``rank``, and ``rings``: lists
+    of [longitude, latitude] in WGS-84 degrees. In a whole district only what is seen from afar is taken along.
+    """
+    codes = own_regions(viewer)
+    size = min(len(code) for code in codes)
+    digits = next((d for d in (9, 12, 16, 19) if d > size), 19)
+    below = Q(pk__in=[])
+    for code in codes:
+        below |= Q(code__startswith=code)
+    rows = list(
+        territory.active()
+        .annotate(digits=Length("code"))
+        .filter(below, digits__lte=digits, digits__gte=size, geometry__isnull=False)[:PIECES]
+    )
+    regions = [{"kind": row.level, "code": row.code, "name": row.name, "rings": _rings(row.shape)} for row in rows]
+    if not rows:
+        return {"regions": [], "ground": [], "synthetic": False}
+    west, south = min(r.west or 0 for r in rows) - _MARGIN, min(r.south or 0 for r in rows) - _MARGIN
+    east, north = max(r.east or 0 for r in rows) + _MARGIN, max(r.north or 0 for r in rows) + _MARGIN
+    pieces = Scenery.objects.filter(west__lte=east, east__gte=west, south__lte=north, north__gte=south)
+    if size <= 9:
+        pieces = pieces.filter(rank=1).exclude(kind="building")
+    drawn = [
+        {"kind": p.kind, "rank": p.rank, "name": p.name, "rings": _rings(shapely.from_wkb(bytes(p.geometry)))}
+        for p in pieces.order_by("rank", "id")[:PIECES]
+    ]
+    return {"regions": regions, "ground": drawn, "synthetic": any(r.synthetic for r in rows)}
+
+
+def _rings(shape: Any) -> list[list[list[float]]]:
+    """The lines of a shape, or the outer and inner rings of its polygons, to 1e-6 degrees (0.1 m)."""
+    parts = getattr(shape, "geoms", [shape])
+    lines = [line for p in parts for line in ([p.exterior, *p.interiors] if p.geom_type == "Polygon" else [p])]
+    return [np.round(np.asarray(line.coords)[:, :2], 6).tolist() for line in lines]
+
+
+def component(code: str) -> dict[str, Any] | None:
+    """What is known of a component whose code somebody scanned or typed; None if there is none."""
+    row = Component.objects.filter(code=code, ends_on=None).first()
+    if row is None:
+        return None
+    types = [t for t in standard.current().case_types.values() if t.code == row.kind]
+    return {
+        "code": row.code, "name": row.name, "kind": row.kind, "lon": row.lon, "lat": row.lat,
+        "condition": row.condition, "types": [t.key for t in types],
+    }  # fmt: skip
