@@ -494,6 +494,7 @@ def _open_and_join(opinions: Sequence[_Opinion], viewer: Viewer, now: datetime) 
                 callers=len(group),
                 reports=tuple(o.report.id for o in group),
                 pictures=tuple(p for o in group for p in o.report.pictures),
+                at=clock.replayed(max(o.report.reported_at for o in group)),
             )
             for case_id, group in sorted(told.items())
         ],

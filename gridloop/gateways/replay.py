@@ -4,8 +4,11 @@ made, the recorded offices hand back when the record says, other persons check a
 What is played is history: the reports enter by `receive_reports`, everything else is done by invented staff through
 the same actions as on any day, at the recorded moments. The machine still looks for types, places and duplicates.
 
-Time goes in windows of many requests. A window ends early where playing on would contradict the record: where a new
-request lies beside a case that the record has closed by then but the database, within this window, has not.
+Time goes in windows of many requests, and a window in rounds. What happens at far places may be played in any order,
+so a round takes all the requests at once, then all the closings; but a request that lies beside a case which the record
+has closed by then must find it closed, and one that lies beside a case which is closed later must find it open. It
+waits for a later round than the closing, or comes no later than it. Most windows need a dozen rounds, nearly all of
+them short (decision 0110).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 
-from gridloop.cases.actions import move_cases
+from gridloop.cases.actions import move_cases, note_deadlines_before
 from gridloop.cases.models import Case
 from gridloop.cases.rules import Move
 from gridloop.discover.actions import Answer, NewReport, receive_reports, settle_reports
@@ -40,8 +43,8 @@ from gridloop.territory import synthetic
 from gridloop.territory.actions import draw_areas
 from gridloop.territory.models import Region
 
-WINDOW = 1_500
-"""Requests played at a time, at most."""
+WINDOW = 4_000
+"""Requests played at a time. Between windows the clock of the whole district is looked at."""
 BEFORE_ALL = datetime(1999, 1, 1, tzinfo=UTC)
 """From when the areas, offices and persons of a replay are there."""
 CITIES = {
@@ -91,6 +94,7 @@ class Summary:
     """Recorded as closed before they were made; taken as closed at once."""
     moves: Counter[str] = field(default_factory=Counter)
     windows: int = 0
+    rounds: int = 0
     settled: int = 0
     """Requests that the machine was not sure of; a person placed or typed them."""
 
@@ -191,25 +195,40 @@ def replay(
     """Play a recording in a district that `prepare` made. `until`: the moment at which the replay looks last (UTC);
     the last recorded one otherwise. What is open then stays open, and late where its deadline has passed.
     """
-    player = _Player(recording, summary)
+    player = _Player(summary)
     played = 0
-    for window, end in player.windows():
+    for window, end in windows(recording):
         player.play(window, until=end)
         played += len(window)
         if progress:
             progress(played, len(recording))
-    last = max([r.closed or r.created for r in recording])
-    player.finish(until or last)
+    last = max(r.closed or r.created for r in recording)
+    player.play([], until=until or last)
     return summary
 
 
+def windows(recording: Sequence[Recorded]) -> Iterator[tuple[Sequence[Recorded], datetime]]:
+    """Requests to be played together, and the moment up to which: that of the request after them."""
+    for start in range(0, len(recording), WINDOW):
+        window = recording[start : start + WINDOW]
+        following = recording[start + WINDOW : start + WINDOW + 1] or window[-1:]
+        yield window, following[0].created
+
+
+@dataclass(slots=True)
+class Round:
+    """What is played at once: these requests, then the closings of these."""
+
+    requests: list[Recorded] = field(default_factory=list)
+    closings: list[Recorded] = field(default_factory=list)
+
+
 class _Player:
-    def __init__(self, recording: Sequence[Recorded], summary: Summary) -> None:
-        self.recording, self.summary = recording, summary
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
         self.worker = Worker(mortal=False)
-        self.executed = BEFORE_ALL
-        self.near: dict[tuple[str, int, int], list[tuple[int, Recorded]]] = defaultdict(list)
-        """The requests that have a closing, by type and square, each with the number of its window."""
+        self.near: dict[tuple[str, int, int], list[_Beside]] = defaultdict(list)
+        """The placed requests, by type and square."""
         self.gates = {
             key: (1.05 * t.duplicate.meters, timedelta(hours=t.duplicate.hours))
             for key, t in standard.current().case_types.items()
@@ -218,84 +237,100 @@ class _Player:
         self.widest = (max(m for m, _ in self.gates.values()), max(h for _, h in self.gates.values()))
         self.cases: dict[tuple[str, str], int] = {}
         """(city, key) -> case, of the requests that opened one and are not closed."""
-        self.open: list[Recorded] = []
+        self.open: list[_Beside] = []
+        """The requests that the record has not closed yet."""
         people = dict(Person.objects.filter(username__startswith="replay-").values_list("username", "id"))
         seen = viewers_for(people.values())
         self.viewer: dict[str, Viewer] = {name: seen[person] for name, person in people.items()}
         self.units = dict(Unit.objects.values_list("code", "id"))
         self.areas = {(r.code[:6], r.name): r.code for r in Region.objects.filter(code__startswith="9")}
 
-    # --- windows ----------------------------------------------------------------------------------------------------
+    # --- rounds -----------------------------------------------------------------------------------------------------
 
-    def windows(self) -> Iterator[tuple[list[Recorded], datetime]]:
-        """Requests to be played together, and the moment up to which: that of the request after them."""
-        window: list[Recorded] = []
-        for request in self.recording:
-            if len(window) >= WINDOW or (window and self._contradicts(request)):
-                yield window, request.created
-                window = []
-            window.append(request)
-            if request.closed is not None and (square := _square(request)):
-                self.near[square].append((self.summary.windows, request))
-        if window:
-            yield window, window[-1].created
+    def rounds(self, window: Sequence[Recorded], until: datetime) -> list[Round]:
+        """The requests of a window and the closings up to its end, in an order that contradicts the record nowhere."""
+        known = [b for b in self.open if b.request.closed is not None and b.request.closed <= until]
+        for beside in known:
+            beside.level = 0
+        fresh = [_Beside(r) for r in window]
+        moments: list[tuple[datetime, int, int, _Beside]] = []
+        """What happens when. At one moment: closings first, except of what was made at that very moment."""
+        for n, beside in enumerate([*known, *fresh]):
+            request = beside.request
+            at_once = request.closed is not None and request.closed <= request.created
+            if n >= len(known):
+                moments.append((request.created, 1 + n, 0, beside))
+            if request.closed is not None and request.closed <= until:
+                moments.append((request.closed, 1 + n, 1, beside) if at_once else (request.closed, 0, n, beside))
+        moments.sort(key=lambda m: m[:3])
+        found: list[Round] = []
+        for moment, order, is_closing, beside in moments:
+            closing = order == 0 or is_closing == 1
+            if closing:
+                level = beside.closed_in = max(beside.level, *(b.level for b in beside.followed), 0)
+            else:
+                level = beside.level = self._level(beside, moment)
+            found += [Round() for _ in range(level + 1 - len(found))]
+            (found[level].closings if closing else found[level].requests).append(beside.request)
+        self.open = [b for b in [*self.open, *fresh] if b.request.closed is None or b.request.closed > until]
+        for beside in [*known, *fresh]:
+            beside.level = 0
+            beside.closed_in = -1 if beside.closed_in is not None else None
+            beside.followed.clear()
+        return found
 
-    def _contradicts(self, request: Recorded) -> bool:
-        """Whether a case that it could join is closed by then in the record, but not yet in the database."""
-        square = _square(request)
+    def _level(self, new: _Beside, moment: datetime) -> int:
+        """The first round in which a request may be played: after what is closed beside it, not before what is open."""
+        square = _square(new.request)
         if square is None:
-            return False
+            return 0
         kind, row, column = square
-        meters, memory = self.gates.get(request.report.case_type, self.widest)
+        meters, memory = self.gates.get(new.request.report.case_type, self.widest)
+        level = 0
         for r in (row - 1, row, row + 1):
             for c in (column - 1, column, column + 1):
-                beside = self.near.get((kind, r, c))
-                if beside:
-                    since = request.created - memory
-                    beside[:] = [(n, x) for n, x in beside if x.created >= since and not self._was_closed(n, x)]
-                    for _, one in beside:
-                        if one.closed is not None and one.closed <= request.created and _apart(one, request) <= meters:
-                            return True
-        return False
-
-    def _was_closed(self, window: int, request: Recorded) -> bool:
-        """Whether its closing was played: what came in an earlier window is closed up to `executed`."""
-        return window < self.summary.windows and request.closed is not None and request.closed <= self.executed
+                there = self.near.get((kind, r, c))
+                if not there:
+                    continue
+                there[:] = [b for b in there if b.request.created >= moment - memory]
+                for beside in there:
+                    if _apart(beside.request, new.request) <= meters:
+                        after = beside.level if beside.closed_in is None else beside.closed_in + 1
+                        level = max(level, after)
+                        beside.followed.append(new)
+        self.near[square].append(new)
+        return level
 
     # --- one window -------------------------------------------------------------------------------------------------
 
     def play(self, window: Sequence[Recorded], *, until: datetime) -> None:
+        """Play these requests and everything else up to a moment. Deadlines and reactions are dealt with at the end."""
         self.summary.windows += 1
         with clock.replaying(until):
-            for city in {r.city for r in window}:
-                own = [r.report for r in window if r.city == city]
-                receive_reports(own, client=f"us311-{city}", viewer=SYSTEM, at=until)
-            self.worker.drain([TRIAGE])  # the other reactions deal with the whole window at its end
-            self._settle(window)
-            self._dispatch(window)
-            self.open += [r for r in window if (r.city, r.report.key) in self.cases]
-            self._close(until)
-            self.worker.drain()
-        self.executed = until
-
-    def finish(self, until: datetime) -> None:
-        """The closings after the last request, and a last look at the clock."""
-        ends = sorted(r.closed for r in self.open if r.closed is not None)
-        for moment in [*ends[WINDOW::WINDOW], until]:
-            with clock.replaying(moment):
-                self._close(moment)
-                self.worker.drain()
-        with clock.replaying(until):
+            for one in self.rounds(window, until):
+                self.summary.rounds += 1
+                self._receive(one.requests, until)
+                for start in range(0, len(one.closings), WINDOW):
+                    self._close(one.closings[start : start + WINDOW])
             watch_the_clock()
             self.worker.drain()
 
-    def _settle(self, window: Sequence[Recorded]) -> None:
+    def _receive(self, requests: Sequence[Recorded], until: datetime) -> None:
+        made: dict[int, Recorded] = {}
+        for city in sorted({r.city for r in requests}):
+            own = [r for r in requests if r.city == city]
+            receipts = receive_reports([r.report for r in own], client=f"us311-{city}", viewer=SYSTEM, at=until)
+            made |= {receipt.report_id: r for receipt, r in zip(receipts, own, strict=True)}
+        if made:
+            self.worker.drain([TRIAGE])  # the other reactions deal with the whole window at its end
+            self._settle(made)
+            self._dispatch(made)
+
+    def _settle(self, made: Mapping[int, Recorded]) -> None:
         """A person places by its area what has no point, and types what the machine could not."""
-        by_key = {(f"us311-{r.city}", r.report.key): r for r in window}
-        waiting = Report.objects.filter(state=Report.State.TRIAGE, key__in=[r.report.key for r in window])
         answers = []
-        for report in waiting.order_by("id"):
-            request = by_key[report.client, report.key]
+        for report in Report.objects.filter(id__in=made, state=Report.State.TRIAGE).order_by("id"):
+            request = made[report.id]
             city = CITIES[request.city][0]
             region = (report.guess or {}).get("region") or self.areas.get((city, " ".join(request.area.split())), city)
             answers.append(Answer(report_id=report.id, case_type=request.report.case_type or ELSE, region_code=region))
@@ -303,15 +338,10 @@ class _Player:
             settle_reports(answers, viewer=self.viewer["replay-intake-officer"])
             self.summary.settled += len(answers)
 
-    def _dispatch(self, window: Sequence[Recorded]) -> None:
+    def _dispatch(self, made: Mapping[int, Recorded]) -> None:
         """File what has to be filed, and send each case to the office that had it."""
-        by_key = {(f"us311-{r.city}", r.report.key): r for r in window}
-        opened = Report.objects.filter(state=Report.State.OPENED, key__in=[r.report.key for r in window])
-        case_of = {
-            case_id: by_key[client, key]
-            for client, key, case_id in opened.values_list("client", "key", "case_id")
-            if (client, key) in by_key and case_id is not None
-        }
+        opened = Report.objects.filter(id__in=made, state=Report.State.OPENED).order_by("id")
+        case_of = {case: made[report] for report, case in opened.values_list("id", "case_id") if case is not None}
         states = dict(Case.objects.filter(id__in=case_of).order_by("id").values_list("id", "state"))
         self._move(
             "replay-shift-lead",
@@ -342,24 +372,13 @@ class _Player:
         for office, moves in by_office.items():
             self._move(office, moves)
 
-    def _close(self, until: datetime) -> None:
-        """Do what the record says was done by then: first what was in time, then the clock, then what was late."""
-        due = [r for r in self.open if r.closed is not None and r.closed <= until]
-        done = {id(r) for r in due}
-        self.open = [r for r in self.open if id(r) not in done]
-        ids = [self.cases.pop((r.city, r.report.key)) for r in due]
-        deadlines = dict(Case.objects.filter(id__in=ids).values_list("id", "handle_due_at"))
-        in_time: list[tuple[int, Recorded]] = []
-        late: list[tuple[int, Recorded]] = []
-        for case_id, request in zip(ids, due, strict=True):
-            deadline = deadlines[case_id]
-            side = in_time if deadline is None or (request.closed or until) <= deadline else late
-            side.append((case_id, request))
-        self._finish_cases(in_time)
-        watch_the_clock()
-        self._finish_cases(late)
-
-    def _finish_cases(self, cases: Sequence[tuple[int, Recorded]]) -> None:
+    def _close(self, requests: Sequence[Recorded]) -> None:
+        """Do what the record says was done with those of the requests that opened a case."""
+        known = {(r.city, r.report.key): r for r in requests}
+        cases = [(self.cases.pop(key), r) for key, r in known.items() if key in self.cases]
+        if not cases:
+            return
+        note_deadlines_before({i: r.closed for i, r in cases if r.closed is not None})
         dropped = [
             (i, r, "the city's own record calls it a duplicate" if r.flagged else f"recorded as: {r.status}")
             for i, r in cases
@@ -388,6 +407,19 @@ class _Player:
         if moves:
             move_cases(moves, viewer=self.viewer[who])
             self.summary.moves[moves[0].verb] += len(moves)
+
+
+@dataclass(slots=True, eq=False)
+class _Beside:
+    """A request and, while a window is put in order, its place in it."""
+
+    request: Recorded
+    level: int = 0
+    """The round in which it is played; 0 = this window's first, or an earlier window."""
+    closed_in: int | None = None
+    """The round in which it is closed; -1 = an earlier window; None = not yet."""
+    followed: list[_Beside] = field(default_factory=list)
+    """The requests of this window that came beside it while it was open, or after."""
 
 
 def _square(request: Recorded) -> tuple[str, int, int] | None:
