@@ -10,26 +10,18 @@ from django.db import transaction
 
 from gridloop.cases.actions import Move, move_cases
 from gridloop.cases.models import Case, CoHandling
-from gridloop.cases.queries import PROMISED, stored
+from gridloop.cases.queries import cases_for, stored
 from gridloop.cases.rules import CoUnit
 from gridloop.cases.workflow import STAGES, STATES
-from gridloop.dispatch.rules import AS_PROMISED, Directory, UnitPlace, due_words, explain
+from gridloop.dispatch.queries import Proposal, directory, propose
 from gridloop.kernel import clock
+from gridloop.kernel.errors import Mistake, Mistakes, not_found
 from gridloop.kernel.language import Sentence
 from gridloop.people.actions import NewNotice, notify
-from gridloop.people.models import Notice, Unit, day_of
+from gridloop.people.models import Notice, Unit
 from gridloop.people.queries import holders_of, persons_for
-from gridloop.people.viewer import SYSTEM
+from gridloop.people.viewer import SYSTEM, Viewer
 from gridloop.standard import queries as standard_queries
-from gridloop.standard.rules.standard import Route
-from gridloop.territory import queries as territory
-
-
-def directory() -> Directory:
-    """The units that are active today. One query."""
-    today = day_of(clock.now())
-    units = Unit.objects.filter(starts_on__lte=today).exclude(ends_on__lte=today)
-    return Directory.of(UnitPlace(u.id, u.code, u.name, u.name_en, u.function, u.region_code) for u in units)
 
 
 @transaction.atomic
@@ -42,48 +34,58 @@ def send_routed(case_ids: Sequence[int], *, at: datetime | None = None) -> int:
     rows = list(waiting.select_for_update(of=("self",)).order_by("id"))
     if not rows:
         return 0
-    units = directory()
-    codes = sorted({c.region_code for c in rows})
-    streets = sorted({code[:9] for code in codes if len(code) >= 9})
-    managers = {code: unit for code, unit in zip(streets, territory.managers_of(streets), strict=True) if unit}
-    names = territory.names_of([*codes])
-    open_parts = CoHandling.objects.filter(case__in=rows, handed_back_at=None, withdrawn_at=None)
-    helps = set(open_parts.values_list("case_id", "unit_id"))
-    standards = {i: standard_queries.release(i) for i in {c.pack_release_id for c in rows}}
-    routes: dict[tuple[int, str, str], Route | None] = {}
-    chosen: list[tuple[Case, Route, UnitPlace]] = []
-    for case in rows:
-        key = (case.pack_release_id, case.case_type, case.region_code)
-        if key not in routes:
-            routes[key] = standards[case.pack_release_id].route(case.case_type, case.region_code)
-        route = routes[key]
-        unit = units.find(route.unit, case.region_code, managers) if route else None
-        if route is not None and unit is not None:
-            chosen.append((case, route, unit))
-    wanted = [
-        (unit.id if route.person.within == "unit" else 0, route.person.role, case.region_code)
-        for case, route, unit in chosen
-        if route.person is not None
-    ]
-    persons = iter(persons_for(wanted))
-    holders = [next(persons) if route.person is not None else None for _, route, _ in chosen]
-    moves: list[Move] = []
-    helpers: list[Move] = []
-    for (case, route, unit), person in zip(chosen, holders, strict=True):
-        limit = standards[case.pack_release_id].case_type(case.case_type).condition(case.condition or None).limit
-        due = due_words(limit.amount, limit.clock) if case.handle_limit != PROMISED else AS_PROMISED
-        place = names.get(case.region_code, "")
-        why = explain(route.why, unit.named(), place, due)
-        moves.append(Move(case_id=case.id, verb="dispatch", unit_id=unit.id, person_id=person, route=route.id, why=why))
-        found = dict.fromkeys(units.find(s, case.region_code, managers) for s in route.co_units)
-        helping = tuple(
-            CoUnit(unit_id=u.id) for u in found if u is not None and u is not unit and (case.id, u.id) not in helps
-        )
-        if helping:
-            helpers.append(Move(case_id=case.id, verb="add_co_units", co_units=helping))
-    move_cases(moves, viewer=SYSTEM, at=at)
-    move_cases(helpers, viewer=SYSTEM, at=at)
-    return len(moves)
+    proposals = propose(rows, at=at)
+    routed = [(case, proposals[case.id]) for case in rows if proposals[case.id].unit is not None]
+    _send([_as_proposed(case, proposal) for case, proposal in routed], routed, viewer=SYSTEM, at=at)
+    return len(routed)
+
+
+def _as_proposed(case: Case, proposal: Proposal, version: int | None = None) -> Move:
+    unit = proposal.unit
+    return Move(
+        case_id=case.id, verb="dispatch", version=version, unit_id=unit.id if unit is not None else None,
+        person_id=proposal.person_id, route=proposal.route, why=proposal.why,
+    )  # fmt: skip
+
+
+def _send(
+    moves: Sequence[Move], routed: Sequence[tuple[Case, Proposal]], *, viewer: Viewer, at: datetime | None
+) -> list[Case]:
+    """Dispatch, and then ask those to help of whom the routes think. The route adds them, whoever agreed to it."""
+    sent = move_cases(moves, viewer=viewer, at=at)
+    helping = {case.id: tuple(CoUnit(unit_id=u.id) for u in proposal.helpers) for case, proposal in routed}
+    helpers = [Move(case_id=i, verb="add_co_units", co_units=units) for i, units in helping.items() if units]
+    moved = {case.id: case for case in move_cases(helpers, viewer=SYSTEM, at=at)}
+    return [moved.get(case.id, case) for case in sent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """A case whose proposal a dispatcher agrees to, at the version that was seen."""
+
+    case_id: int
+    version: int
+
+
+@transaction.atomic
+def send_as_proposed(agreed: Sequence[Agreed], *, viewer: Viewer, at: datetime | None = None) -> list[Case]:
+    """Dispatch cases as their routes propose, on a dispatcher's word; all or none, in order.
+
+    Raises `Mistakes` naming each case for which there is no proposal, or which somebody else has moved since.
+    """
+    viewer.need("dispatch")
+    wanted = {a.case_id: a for a in agreed}
+    rows = {c.id: c for c in cases_for(viewer).filter(id__in=wanted).select_for_update(of=("self",)).order_by("id")}
+    proposals = propose(list(rows.values()), at=at)
+    without = [c for c in rows.values() if proposals[c.id].unit is None]
+    if without:
+        instead = Sentence(zh="指定单位", en="choose the unit")
+        raise Mistakes([Mistake(c.number, proposals[c.id].why, instead) for c in without])
+    if len(rows) < len(wanted):
+        raise not_found()
+    routed = [(rows[a.case_id], proposals[a.case_id]) for a in agreed]
+    moves = [_as_proposed(case, proposal, wanted[case.id].version) for case, proposal in routed]
+    return _send(moves, routed, viewer=viewer, at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
