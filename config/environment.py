@@ -116,6 +116,44 @@ def _secret(value: str) -> str:
     return value
 
 
+def _among(*words: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in words:
+            raise _Wrong(
+                f"“{value}”不在可选值之内", f"“{value}” is none of the choices", "、".join(words), ", ".join(words)
+            )
+        return value
+
+    return read
+
+
+def _address(value: str) -> str:
+    if value:
+        parts = urlsplit(value)
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if (parts.scheme != "https" and not (here and parts.scheme == "http")) or not parts.hostname or parts.username:
+            raise _Wrong(
+                f"“{value}”不是 https 地址",
+                f"“{value}” is no https address",
+                "https://login.example.gov.cn",
+                "https://login.example.gov.cn",
+            )
+    return value.rstrip("/")
+
+
+def _destinations(value: str) -> list[str]:
+    places = [place.strip().lower() for place in value.split(",") if place.strip()]
+    bad = [p for p in places if not re.fullmatch(r"[\w-]+(\.[\w-]+)*(:\d{1,5})?", p)]
+    if bad:
+        raise _Wrong(
+            f"不是“主机”或“主机:端口”：{'、'.join(bad)}",
+            f"neither a host nor host:port: {', '.join(bad)}",
+            "qyapi.weixin.qq.com,smtp.example.gov.cn:465",
+            "qyapi.weixin.qq.com,smtp.example.gov.cn:465",
+        )
+    return places
+
+
 def _database_url(value: str) -> str:
     if value:
         parts = urlsplit(value)
@@ -227,6 +265,80 @@ SETTINGS: tuple[Setting, ...] = (
         Sentence(zh="会话最长多少秒", en="Seconds that a session may last"),
     ),
     Setting(
+        "GRIDLOOP_MFA",
+        _among("off", "offered", "required_for_admins", "required"),
+        "offered",
+        Sentence(
+            zh="第二因素：off 不提供；offered 自愿；required_for_admins 三类管理员和能查看联系方式的人必须；"
+            "required 所有人必须。已设置的人总会被要求出示",
+            en="The second factor: off; offered; required_for_admins (the three administrators and whoever may reveal "
+            "contacts); required (everybody). Who has set one up is always asked for it",
+        ),
+    ),
+    Setting(
+        "GRIDLOOP_OIDC_ISSUER",
+        _address,
+        "",
+        Sentence(
+            zh="统一身份认证（OpenID Connect）的签发地址；不设则没有这个登录方式",
+            en="The issuer of an OpenID Connect provider; without it there is no such log-in",
+        ),
+    ),
+    Setting(
+        "GRIDLOOP_OIDC_CLIENT_ID",
+        _text,
+        "",
+        Sentence(zh="本平台在该服务登记的客户端编号", en="The client id under which this platform is known there"),
+    ),
+    Setting(
+        "GRIDLOOP_OIDC_CLIENT_SECRET",
+        _text,
+        "",
+        Sentence(zh="客户端密钥", en="The client's secret"),
+    ),
+    Setting(
+        "GRIDLOOP_OIDC_CLAIM",
+        _text,
+        "preferred_username",
+        Sentence(
+            zh="哪个声明是本平台的用户名；登录从不新建人员",
+            en="Which claim is the user name here; nobody is ever made by logging in",
+        ),
+    ),
+    Setting(
+        "GRIDLOOP_OIDC_NAME",
+        _text,
+        "统一身份认证",
+        Sentence(zh="登录页上按钮的名称", en="What the button on the log-in page is called"),
+    ),
+    Setting(
+        "GRIDLOOP_OIDC_SECOND_FACTOR",
+        _flag,
+        "no",
+        Sentence(
+            zh="该服务自己要求第二因素，本平台不再要求",
+            en="The provider asks for a second factor itself, so it is not asked for here",
+        ),
+    ),
+    Setting(
+        "GRIDLOOP_NOTICE_HOSTS",
+        _destinations,
+        "",
+        Sentence(
+            zh="通知可以发往的主机（主机 或 主机:端口，逗号分隔）；不设则不向外发送",
+            en="The hosts to which notices may be sent (host or host:port, by commas); without it none leave",
+        ),
+    ),
+    Setting(
+        "GRIDLOOP_SITE",
+        _address,
+        "",
+        Sentence(
+            zh="本平台对外的地址，用于通知中的链接；不设则通知不带链接",
+            en="The address of this platform, for links in notices; without it notices carry none",
+        ),
+    ),
+    Setting(
         "GRIDLOOP_REVEALS_A_DAY",
         _number(0, 100_000),
         "60",
@@ -303,9 +415,37 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
                 ),
             )
         )
+    if values.get("GRIDLOOP_OIDC_ISSUER"):
+        mistakes += [
+            Mistake(
+                name,
+                Sentence(zh="设了 GRIDLOOP_OIDC_ISSUER 就必须设", en="is needed with GRIDLOOP_OIDC_ISSUER"),
+                Sentence(zh="填写登记时得到的值", en="write what the provider gave you"),
+            )
+            for name in ("GRIDLOOP_OIDC_CLIENT_ID", "GRIDLOOP_OIDC_CLIENT_SECRET")
+            if not values.get(name)
+        ]
     if mistakes:
         raise WrongSettings(mistakes)
     return values
+
+
+def provider(values: Mapping[str, Any]) -> dict[str, Any]:
+    """allauth's words for the identity provider, if there is one."""
+    if not values["GRIDLOOP_OIDC_ISSUER"]:
+        return {}
+    app = {
+        "provider_id": "oidc",
+        "name": values["GRIDLOOP_OIDC_NAME"],
+        "client_id": values["GRIDLOOP_OIDC_CLIENT_ID"],
+        "secret": values["GRIDLOOP_OIDC_CLIENT_SECRET"],
+        "settings": {
+            "server_url": values["GRIDLOOP_OIDC_ISSUER"],
+            "oauth_pkce_enabled": True,
+            "scope": ["openid", "profile"],
+        },
+    }
+    return {"openid_connect": {"APPS": [app]}}
 
 
 def database(url: str) -> dict[str, Any]:

@@ -9,9 +9,11 @@ import hashlib
 import secrets
 import threading
 import time
-from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.models import Session
@@ -21,8 +23,9 @@ from django.db import connection, transaction
 from gridloop.kernel.errors import Mistake, Mistakes, Refused, not_found
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
+from gridloop.people import factors
 from gridloop.people.events import ClientRegistered, LoggedIn, PasswordSet, TokenIssued, TokenRevoked
-from gridloop.people.models import Client, Person, SetupCode, Throttle, Token
+from gridloop.people.models import BrowserSession, Client, Person, SetupCode, Throttle, Token
 from gridloop.people.passwords import MAX_LENGTH, check_new_password, hash_code
 from gridloop.people.queries import viewer_for, viewer_of_client
 from gridloop.people.roles import PERMISSIONS
@@ -33,6 +36,8 @@ TRIES_OF_AN_ACCOUNT = 5
 """A bucket of 5 that drains in 15 minutes: at most 10 wrong passwords in any 15 minutes, never a locked account."""
 TRIES_OF_A_SOURCE = 25
 """The same for one address over all accounts: at most 50. Devices that once logged in are not counted here."""
+DEVICE = "gridloop_device"
+"""The cookie that keeps the device's mark."""
 DEVICE_AGE = timedelta(days=180)
 TOKEN_AGE = timedelta(days=90)
 CACHED = 1.0
@@ -41,18 +46,42 @@ CACHED = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A successful log-in: the person, and the device's mark, to be kept in a cookie, which is no credential."""
+    """Somebody who proved who they are, or (before `finish`) the first half of it, and the device's mark, to be kept
+    in a cookie, which is no credential."""
 
     person: Person
     device: str = field(repr=False)
+    known_device: bool = False
+    by: str = "password"
+    second: str = ""
+    """The second factor that was shown: ``totp``, ``recovery_codes``, ``webauthn``, ``provider``; "" = none."""
 
 
-def log_in(*, username: str, password: str, device: str, source: str, at: datetime) -> Entered:
-    """Check a user name and a password.
+def log_in(*, username: str, password: str, device: str, source: str, at: datetime, code: str = "") -> Entered:
+    """Check a user name and a password and, of a person who has a second factor, a code.
+
+    Refused with 401 (the same sentence whatever of the two was wrong), 401 with `second_factor_needed`, or 429.
+    """
+    entered = prove_password(username=username, password=password, device=device, source=source, at=at)
+    if factors.has_one(entered.person.pk):
+        if not code:
+            raise Refused(
+                Sentence(
+                    zh="还需要验证器的验证码或一个恢复码（code）。",
+                    en="A code of the authenticator app, or a recovery code, is needed besides (code).",
+                ),
+                status=401,
+                code="second_factor_needed",
+            )
+        entered = prove_code(entered, code=code, at=at)
+    return finish(entered, at=at)
+
+
+def prove_password(*, username: str, password: str, device: str, source: str, at: datetime) -> Entered:
+    """The first half of a log-in: a user name and a password.
 
     `device` is the mark that an earlier log-in gave ("" = none), `source` the address. Wrong tries are counted per
     known device, or per account for all strangers together, so that no stranger can lock the owner's own device out.
-    Refused with 401 (the same sentence whatever was wrong) or 429.
     """
     person = Person.objects.filter(username=username).first()
     known = person is not None and _device_of(device) == person.pk
@@ -66,8 +95,128 @@ def log_in(*, username: str, password: str, device: str, source: str, at: dateti
     if person is None or not right or not person.is_active:
         raise _wrong()
     _give_back(keys)
-    publish_alone(LoggedIn(subject=f"person:{person.pk}", actor=f"person:{person.pk}", at=at, known_device=known))
-    return Entered(person, device if known else _new_device(person.pk))
+    return Entered(person, device if known else _new_device(person.pk), known)
+
+
+def prove_code(entered: Entered, *, code: str, at: datetime) -> Entered:
+    """The second half: a code of an authenticator app, or a recovery code. Wrong tries are counted per person, apart
+    for a device on which that person logged in before."""
+    keys = _code_bucket(entered)
+    _take(keys, at)
+    used = factors.check_code(entered.person.pk, code, at=at)
+    _give_back(keys)
+    return replace(entered, second=used)
+
+
+def prove_passkey(
+    entered: Entered, *, answer: Mapping[str, Any], state: Mapping[str, Any], host: str, at: datetime
+) -> Entered:
+    """The second half: a passkey of this person, in answer to the question in `state`."""
+    keys = _code_bucket(entered)
+    _take(keys, at)
+    factors.check_passkey(entered.person.pk, answer, state=state, host=host, at=at)
+    _give_back(keys)
+    return replace(entered, second="webauthn")
+
+
+def enter_with_passkey(
+    *, answer: Mapping[str, Any], state: Mapping[str, Any], host: str, device: str, source: str, at: datetime
+) -> Entered:
+    """A whole log-in by a passkey that names its person and that its owner unlocked: two factors in one."""
+    keys = [(_key("source", source), TRIES_OF_A_SOURCE)]
+    _take(keys, at)
+    response = answer.get("response")
+    handle = str(response.get("userHandle") or "") if isinstance(response, Mapping) else ""
+    try:
+        number = int(urlsafe_b64decode(handle + "=" * (-len(handle) % 4)))
+    except ValueError:
+        raise factors.wrong_passkey() from None
+    person = Person.objects.filter(pk=number, is_active=True).first()
+    if person is None:
+        raise factors.wrong_passkey()
+    factors.check_passkey(person.pk, answer, state=state, host=host, at=at)
+    _give_back(keys)
+    known = _device_of(device) == person.pk
+    entered = Entered(person, device if known else _new_device(person.pk), known, by="passkey", second="webauthn")
+    return finish(entered, at=at)
+
+
+def vouched_for(*, username: str, device: str, second: bool) -> Entered:
+    """The first half of a log-in by an identity provider that vouches for this user name. Nobody is made by it.
+
+    `second`: the deployment says that the provider asks for a second factor itself.
+    """
+    person = Person.objects.filter(username=username, is_active=True).first() if username else None
+    if person is None:
+        raise Refused(
+            Sentence(
+                zh="登录服务认可了您，但本平台没有对应的用户。请联系安全管理员。",
+                en="The log-in service knows you, but nobody works here under that user name. "
+                "Ask the security administrator.",
+            ),
+            status=403,
+            code="not_a_colleague",
+        )
+    known = _device_of(device) == person.pk
+    return Entered(
+        person, device if known else _new_device(person.pk), known, by="provider", second="provider" if second else ""
+    )
+
+
+def finish(entered: Entered, *, at: datetime) -> Entered:
+    """Record that somebody came in. The caller opens the session."""
+    subject = f"person:{entered.person.pk}"
+    publish_alone(
+        LoggedIn(
+            subject=subject,
+            actor=subject,
+            at=at,
+            known_device=entered.known_device,
+            by=entered.by,
+            second=entered.second,
+        )
+    )
+    return entered
+
+
+def owed(person: Person, viewer: Viewer, *, second: str) -> str:
+    """What somebody who came in has to do before anything else: ``password``, ``second_factor``, or "" = nothing.
+
+    `second` is the factor shown at log-in, or the one that a person of a token has.
+    """
+    if person.must_change_password:
+        return "password"
+    return "second_factor" if not second and factors.is_demanded(viewer) else ""
+
+
+OWED = {
+    "password": ("password_change_needed", Sentence(zh="请先更换口令。", en="Change your password first.")),
+    "second_factor": (
+        "second_factor_missing",
+        Sentence(
+            zh="您的岗位须有第二因素，请先设置验证器或通行密钥，再重新登录。",
+            en="Your post demands a second factor. Set up an authenticator app or a passkey first.",
+        ),
+    ),
+}
+
+
+def settle(owes: str) -> None:
+    """Refuse with 403 while something is owed."""
+    if owes:
+        code, sentence = OWED[owes]
+        raise Refused(sentence, status=403, code=code)
+
+
+def prove_again(*, person: Person, password: str = "", code: str = "", at: datetime) -> None:
+    """Before something delicate: the password or a code once more, from somebody who is in already."""
+    keys = [(_key("again", str(person.pk)), TRIES_OF_AN_ACCOUNT)]
+    _take(keys, at)
+    if code:
+        factors.check_code(person.pk, code, at=at)
+    elif not person.check_password(password[:MAX_LENGTH]):
+        raise Refused(Sentence(zh="口令不对。", en="That is not your password."), status=401, code="wrong_password")
+    _give_back(keys)
 
 
 def set_first_password(*, username: str, code: str, password: str, source: str, at: datetime) -> Person:
@@ -124,6 +273,7 @@ def _set_password(person: Person, password: str, *, by_code: bool, at: datetime)
     person.must_change_password = False
     person.session_epoch += 1
     person.save(update_fields=["password", "must_change_password", "session_epoch"])
+    BrowserSession.objects.filter(person=person).delete()
     publish([PasswordSet(subject=f"person:{person.pk}", actor=f"person:{person.pk}", at=at, by_code=by_code)])
 
 
@@ -152,6 +302,11 @@ def _buckets(username: str, device: str, source: str) -> list[tuple[str, int]]:
     if device:
         return [(_key("device", f"{username}\0{device}"), TRIES_OF_AN_ACCOUNT)]
     return [(_key("strangers", username), TRIES_OF_AN_ACCOUNT), (_key("source", source), TRIES_OF_A_SOURCE)]
+
+
+def _code_bucket(entered: Entered) -> list[tuple[str, int]]:
+    value = f"{entered.person.pk}\0{entered.device if entered.known_device else ''}"
+    return [(_key("code", value), TRIES_OF_AN_ACCOUNT)]
 
 
 def _take(buckets: list[tuple[str, int]], at: datetime) -> None:
@@ -200,6 +355,9 @@ def _device_of(mark: str) -> int | None:
 def tidy(*, at: datetime) -> None:
     """Forget drained buckets, ended sessions, expired codes and long-ended tokens. For a timer."""
     Session.objects.filter(expire_date__lt=at).delete()
+    BrowserSession.objects.filter(seen_at__lt=at - timedelta(hours=1)).exclude(
+        key__in=Session.objects.values("session_key")
+    ).delete()
     Throttle.objects.filter(at__lt=at - 2 * WINDOW).delete()
     SetupCode.objects.filter(expires_at__lt=at - timedelta(days=30)).delete()
     Token.objects.filter(expires_at__lt=at - timedelta(days=30)).delete()
@@ -290,7 +448,8 @@ class Holder:
     viewer: Viewer
     client_code: str = ""
     per_minute: int = 0
-    must_change_password: bool = False
+    owes: str = ""
+    """What a person must do first, see `owed`."""
 
 
 NOBODY = Holder(ANONYMOUS)
@@ -300,11 +459,10 @@ _lock = threading.Lock()
 
 def holder_of(token: str, *, at: datetime) -> Holder:
     """Who holds this token, or `NOBODY`. Asked of the database at most once a second and process."""
+    if (known := believed(token)) is not None:
+        return known
     key = _hash(token)
     moment = time.monotonic()
-    cached = _cache.get(key)
-    if cached is not None and cached[0] > moment:
-        return cached[1]
     holder = _look_up(key, at)
     with _lock:
         if len(_cache) > 10_000:
@@ -314,6 +472,12 @@ def holder_of(token: str, *, at: datetime) -> Holder:
         else:
             _cache.pop(key, None)
     return holder
+
+
+def believed(token: str) -> Holder | None:
+    """Who holds this token, if the database was asked within the last second; never asks it."""
+    cached = _cache.get(_hash(token))
+    return cached[1] if cached is not None and cached[0] > time.monotonic() else None
 
 
 def forget_cached() -> None:
@@ -337,7 +501,9 @@ def _look_up(key: str, at: datetime) -> Holder:
     person = token.person
     if person is None or not person.is_active or person.session_epoch != token.epoch:
         return NOBODY
-    return Holder(viewer_for(person, at), must_change_password=person.must_change_password)
+    viewer = viewer_for(person, at)
+    second = "token" if factors.is_demanded(viewer) and factors.has_one(person.pk) else ""
+    return Holder(viewer, owes=owed(person, viewer, second=second))
 
 
 def _hash(token: str) -> str:

@@ -29,7 +29,7 @@ from gridloop.people.events import (
     SetupCodeIssued,
     UnitsImported,
 )
-from gridloop.people.models import Membership, Notice, Person, Presence, SetupCode, Unit, day_of
+from gridloop.people.models import BrowserSession, Membership, Notice, Person, Presence, SetupCode, Unit, day_of
 from gridloop.people.passwords import hash_code, new_code
 from gridloop.people.queries import PRESENT
 from gridloop.people.roles import ROLES
@@ -332,6 +332,7 @@ def _raise_epoch(person_id: int, **change: bool) -> None:
     for name, value in change.items():
         setattr(person, name, value)
     person.save(update_fields=["session_epoch", *change])
+    BrowserSession.objects.filter(person=person).delete()
 
 
 def issue_setup_codes(*, person_ids: Iterable[int], viewer: Viewer, at: datetime) -> dict[str, str]:

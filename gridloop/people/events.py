@@ -60,6 +60,10 @@ class PasswordSet(Happened):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedIn(Happened):
     known_device: bool
+    by: str = "password"
+    """What was shown first: ``password``, ``passkey`` or ``provider``."""
+    second: str = ""
+    """What was shown besides: ``totp``, ``recovery_codes``, ``webauthn``, ``provider``; "" = nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +79,23 @@ class TokenRevoked(Happened):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRegistered(Happened):
     permissions: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorAdded(Happened):
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorRemoved(Happened):
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorsReset(Happened):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryCodesMade(Happened):
+    pass

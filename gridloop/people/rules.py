@@ -396,3 +396,32 @@ SEPARATION = Sentence(
     zh="系统管理员、安全管理员、审计管理员不得由同一人兼任",
     en="nobody may be two of system, security and audit administrator",
 )
+
+
+_BROWSERS = (
+    ("wxwork", "WeCom 企业微信"),
+    ("MicroMessenger", "WeChat 微信"),
+    ("DingTalk", "DingTalk 钉钉"),
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("OpenHarmony", "HarmonyOS"),
+    ("HarmonyOS", "HarmonyOS"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_of(user_agent: str) -> str:
+    """The kind of browser and system in a few words, enough to recognise one's own; "" if it says nothing known."""
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    return " · ".join(part for part in (browser, system) if part)

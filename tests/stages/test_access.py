@@ -209,4 +209,7 @@ def test_nobody_takes_a_token_in_another_persons_name(wang: Person) -> None:
 def test_log_ins_are_on_the_record_without_name_or_address(wang: Person) -> None:
     try_in(source="203.0.113.77")
     event = Event.objects.get(name="LoggedIn")
-    assert (event.subject, event.data) == (f"person:{wang.pk}", {"known_device": False})
+    assert (event.subject, event.data) == (
+        f"person:{wang.pk}",
+        {"known_device": False, "by": "password", "second": ""},
+    )

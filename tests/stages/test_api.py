@@ -15,12 +15,12 @@ from PIL import Image
 from gridloop.discover.models import Report
 from gridloop.feedback.actions import token_of
 from gridloop.feedback.models import Callback
-from gridloop.gateways.api.errors import source_of
 from gridloop.kernel import clock
 from gridloop.kernel.language import Sentence
 from gridloop.people import access, actions
 from gridloop.people.actions import NewNotice, notify
 from gridloop.people.models import Person
+from gridloop.people.sessions import source_of
 from gridloop.people.viewer import SYSTEM, Viewer
 from gridloop.registry.actions import NewContact
 from tests.build import DAY, District, district

@@ -10,7 +10,6 @@ from ninja import Router, Schema, Status
 from pydantic import Field
 
 from gridloop.gateways.api.doors import Door, viewer_of
-from gridloop.gateways.api.errors import source_of
 from gridloop.gateways.api.paging import Page, Strict
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
@@ -19,15 +18,16 @@ from gridloop.people import access, sessions
 from gridloop.people.models import Person, Token
 from gridloop.people.queries import own_person, tokens_for, viewer_for
 from gridloop.people.roles import ROLES
+from gridloop.people.sessions import source_of
 from gridloop.people.viewer import Viewer
 
 router = Router(tags=["access"])
-DEVICE = "gridloop_device"
 
 
 class LogIn(Strict):
     username: str = Field(max_length=60)
     password: str = Field(max_length=256)
+    code: str = Field("", max_length=40, description="Of the authenticator app, or a recovery code, if one is set up")
 
 
 class SetUp(Strict):
@@ -96,20 +96,28 @@ def _me(request: HttpRequest, viewer: Viewer, name: str = "", *, must_change: bo
 @router.post("/session", auth=None, response=Me, summary="Log in")
 def log_in(request: HttpRequest, response: HttpResponse, body: LogIn) -> Me:
     """Opens a session. The answer is the same whatever was wrong; wrong tries are counted per device and account.
+    Who has set up a second factor sends its `code` too; without it the answer is 401 `second_factor_needed`.
 
     登录。无论哪里不对，回答都一样；错误次数按设备和账号计算。
+    设置了第二因素的人还须带上 `code`，否则回答 401 `second_factor_needed`。
     """
     now = clock.now()
     entered = access.log_in(
         username=body.username,
         password=body.password,
-        device=request.COOKIES.get(DEVICE, ""),
+        code=body.code,
+        device=request.COOKIES.get(access.DEVICE, ""),
         source=source_of(request),
         at=now,
     )
-    sessions.begin(request, entered.person, at=now)
+    sessions.begin(request, entered.person, at=now, second=entered.second)
     response.set_cookie(
-        DEVICE, entered.device, max_age=access.DEVICE_AGE, httponly=True, samesite="Strict", secure=request.is_secure()
+        access.DEVICE,
+        entered.device,
+        max_age=access.DEVICE_AGE,
+        httponly=True,
+        samesite="Strict",
+        secure=request.is_secure(),
     )
     return _me(
         request,

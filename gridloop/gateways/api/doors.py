@@ -13,7 +13,7 @@ from ninja.utils import check_csrf
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.language import Sentence
-from gridloop.people import access
+from gridloop.people import access, sessions
 from gridloop.people.queries import viewer_for
 from gridloop.people.viewer import ANONYMOUS, Viewer
 
@@ -35,12 +35,8 @@ class Door(AuthBase):
         holder = _by_token(request) or _by_session(request)
         if holder is None or holder.viewer is ANONYMOUS:
             return None
-        if holder.must_change_password and not self.without_password:
-            raise Refused(
-                Sentence(zh="请先更换口令。", en="Change your password first."),
-                status=403,
-                code="password_change_needed",
-            )
+        if not self.without_password:
+            access.settle(holder.owes)
         count_request(holder)
         request.holder = holder  # type: ignore[attr-defined]
         return holder.viewer
@@ -61,7 +57,8 @@ def _by_session(request: HttpRequest) -> access.Holder | None:
         return None
     if check_csrf(request) is not None:
         raise Refused(Sentence(zh="缺少 CSRF 令牌。", en="The CSRF token is missing."), status=403, code="csrf")
-    return access.Holder(viewer_for(person, clock.now()), must_change_password=person.must_change_password)
+    viewer = viewer_for(person, clock.now())
+    return access.Holder(viewer, owes=access.owed(person, viewer, second=sessions.second_of(request)))
 
 
 _windows: dict[str, tuple[int, int]] = {}

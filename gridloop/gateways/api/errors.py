@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -19,6 +18,13 @@ from gridloop.kernel.language import Sentence
 
 log = logging.getLogger(__name__)
 PREFIX = "/api/"
+HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ("Referrer-Policy", "no-referrer"),
+)
+"""What every answer below `PREFIX` says to a browser that might show it."""
 _SENTENCES: dict[int, tuple[str, Sentence]] = {
     400: ("bad_request", Sentence(zh="请求无法理解。", en="The request cannot be understood.")),
     401: ("unauthenticated", Sentence(zh="请先登录，或带上有效的令牌。", en="Log in first, or send a valid token.")),
@@ -118,10 +124,8 @@ class ApiPages:
             response = problem(response.status_code)
             if allow:
                 response["Allow"] = allow
-        response.setdefault("Cache-Control", "no-store")
-        response["X-Content-Type-Options"] = "nosniff"
-        response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
-        response["Referrer-Policy"] = "no-referrer"
+        for name, value in HEADERS:
+            response[name] = value if name != "Cache-Control" else response.get(name, value)
         return response
 
 
@@ -129,15 +133,10 @@ def _not_json(request: HttpRequest) -> bool:
     """Whether a body comes in a form that a foreign web page could send without being asked (and no picture)."""
     if request.method in ("GET", "HEAD", "OPTIONS", "DELETE") or not int(request.headers.get("Content-Length") or 0):
         return False
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind != "application/json" and not kind.startswith("image/")
+    kind = request.headers.get("Content-Type", "")
+    return not is_json(kind) and not kind.strip().lower().startswith("image/")
 
 
-def source_of(request: HttpRequest) -> str:
-    """The address that a request comes from. A forwarded address counts only behind our own proxy, and only the one
-    that this proxy added, the last (ASVS v5.0.0-4.1.3)."""
-    address: str = request.META.get("REMOTE_ADDR", "")
-    if getattr(settings, "GRIDLOOP_BEHIND_PROXY", False):
-        forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-        return forwarded or address
-    return address
+def is_json(kind: str) -> bool:
+    """Whether a content type is JSON, whatever is added to it."""
+    return kind.partition(";")[0].strip().lower() == "application/json"
