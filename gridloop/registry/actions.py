@@ -18,7 +18,13 @@ from gridloop.people.models import day_of
 from gridloop.people.queries import holders_of
 from gridloop.people.viewer import SYSTEM, Viewer
 from gridloop.registry import rules, vault
-from gridloop.registry.events import ContactRevealed, ContactsWiped, RevealQuotaReached
+from gridloop.registry.events import (
+    ContactRevealed,
+    ContactsWiped,
+    DataGivenOut,
+    DeletionAsked,
+    RevealQuotaReached,
+)
 from gridloop.registry.models import ReporterContact
 
 MIN_REASON = 8
@@ -160,6 +166,34 @@ def wipe_due(*, at: datetime, limit: int = 1000) -> int:
         if wiped:
             publish([ContactsWiped(subject="registry:0", actor=SYSTEM.actor, at=at, contacts=wiped)])
     return len(wiped)
+
+
+def give_out(*, contact_id: int, report_id: int, viewer: Viewer, at: datetime) -> Contact | None:
+    """A reporter's own name and phone, for the reporter; None once destroyed. That it was given out is recorded.
+
+    The caller has made sure, by the report's secret, that it is the reporter who asks.
+    """
+    row = ReporterContact.objects.filter(id=contact_id).first()
+    if row is None or row.key is None or row.sealed is None:
+        return None
+    name, phone = vault.unseal(bytes(row.key), bytes(row.sealed))
+    with transaction.atomic():
+        publish([DataGivenOut(subject=f"report:{report_id}", actor=viewer.actor, at=at)])
+    return Contact(contact_id, name, phone)
+
+
+def wipe_on_request(*, contact_id: int, report_id: int, viewer: Viewer, at: datetime) -> bool:
+    """Destroy a reporter's key and data now, because the reporter says so; whether there was anything to destroy.
+
+    The caller has made sure, by the report's secret, that it is the reporter who asks.
+    """
+    with transaction.atomic():
+        there = ReporterContact.objects.filter(id=contact_id, wiped_at=None)
+        if not there.update(key=None, sealed=None, wiped_at=at):
+            return False
+        publish([DeletionAsked(subject=f"report:{report_id}", actor=viewer.actor, at=at)])
+        publish([ContactsWiped(subject="registry:0", actor=viewer.actor, at=at, contacts=[contact_id])])
+    return True
 
 
 def _refused(zh: str, en: str, status: int, code: str) -> Refused:

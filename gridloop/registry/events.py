@@ -30,6 +30,16 @@ class ContactsWiped(Happened):
     contacts: list[int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataGivenOut(Happened):
+    """A reporter asked, by the report's secret, for all that is kept of them, and got it (subject ``report:id``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionAsked(Happened):
+    """A reporter asked, by the report's secret, that name and phone be destroyed now (subject ``report:id``)."""
+
+
 SAID: dict[str, Sentence] = {
     "ContactRevealed": Sentence(
         zh="{who}查看了反映人的联系方式。", en="{who} looked at the name and number of a reporter."

@@ -26,13 +26,18 @@ def masked(ids: Iterable[int], viewer: Viewer) -> dict[int, MaskedContact]:
     """The masked contacts by id, in one query. The caller has made sure that the viewer sees their cases."""
     if viewer.kind == "anonymous":
         return {}
-    found = {}
-    for row in ReporterContact.objects.filter(id__in=set(ids)):
-        name = phone = ""
-        hidden = row.secret and not viewer.may("reveal_secret_contact")
-        if row.key is not None and row.sealed is not None and not hidden:
-            name, phone = vault.unseal(bytes(row.key), bytes(row.sealed))
-        found[row.pk] = MaskedContact(
-            row.pk, rules.mask_name(name), rules.mask_phone(phone), row.secret, row.wiped_at is not None
-        )
-    return found
+    rows = ReporterContact.objects.filter(id__in=set(ids))
+    return {row.pk: _masked(row, row.secret and not viewer.may("reveal_secret_contact")) for row in rows}
+
+
+def own_masked(contact_id: int) -> MaskedContact | None:
+    """The masked contact for the reporter themselves. The caller has made sure, by the report's secret, who asks."""
+    row = ReporterContact.objects.filter(id=contact_id).first()
+    return _masked(row, False) if row is not None else None
+
+
+def _masked(row: ReporterContact, hidden: bool) -> MaskedContact:
+    name = phone = ""
+    if row.key is not None and row.sealed is not None and not hidden:
+        name, phone = vault.unseal(bytes(row.key), bytes(row.sealed))
+    return MaskedContact(row.pk, rules.mask_name(name), rules.mask_phone(phone), row.secret, row.wiped_at is not None)
