@@ -17,7 +17,8 @@ from gridloop.cases.queries import cases_for, is_open
 from gridloop.handle.events import EvidenceAdded
 from gridloop.handle.models import Evidence
 from gridloop.handle.queries import folder, photographs
-from gridloop.handle.rules import SUFFIX, examine, served_copy
+from gridloop.handle.rules import SUFFIX, examine
+from gridloop.handle.rules.copies import served_copy
 from gridloop.handle.sounds import SUFFIX as SOUND_SUFFIX
 from gridloop.handle.sounds import examine_sound
 from gridloop.kernel import clock

@@ -16,7 +16,8 @@ from gridloop.handle import actions
 from gridloop.handle.actions import add_evidence, hand_back, make_served_copies, self_handle
 from gridloop.handle.models import Evidence
 from gridloop.handle.queries import evidence_for, folder, photographs, served_file
-from gridloop.handle.rules import MAX_BYTES, examine, served_copy
+from gridloop.handle.rules import MAX_BYTES, examine
+from gridloop.handle.rules.copies import served_copy
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.models import Event

@@ -6,7 +6,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.language import Sentence
@@ -14,7 +14,6 @@ from gridloop.kernel.language import Sentence
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 40_000_000
 """A picture with more pixels is refused before it is decoded (RELIABILITY.md G18)."""
-SERVED_SIDE = 1600
 
 MAGIC: dict[str, tuple[bytes, ...]] = {
     "image/jpeg": (b"\xff\xd8\xff",),
@@ -65,16 +64,3 @@ def examine(content: bytes) -> Picture:
     except Exception as error:
         raise _no("照片已损坏，无法打开。", "The photograph is damaged and cannot be opened.") from error
     return Picture(media_type, width, height)
-
-
-def served_copy(content: bytes) -> bytes:
-    """A fresh JPEG of the picture: turned upright, at most 1600 pixels a side, without any hidden data."""
-    with Image.open(io.BytesIO(content)) as image:
-        upright = ImageOps.exif_transpose(image)
-        upright.thumbnail((SERVED_SIDE, SERVED_SIDE))
-        out = io.BytesIO()
-        # A new image from the pixels alone: nothing that the file carried beside them comes along.
-        clean = Image.new("RGB", upright.size, "white")
-        clean.paste(upright.convert("RGBA"), mask=upright.convert("RGBA").getchannel("A"))
-        clean.save(out, "JPEG", quality=85, optimize=True)
-        return out.getvalue()
