@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -25,7 +24,7 @@ from gridloop.discover import queries as discover_queries
 from gridloop.discover.events import ReportJoined, ReportPutToTriage, ReportReceived, ReportRefused
 from gridloop.discover.models import Lesson, Report
 from gridloop.discover.rules import duplicates
-from gridloop.kernel import clock, coordinates
+from gridloop.kernel import clock, coordinates, keys
 from gridloop.kernel.bulk import encode, insert_new_rows, insert_rows, update_rows
 from gridloop.kernel.errors import Mistake, Mistakes, Refused
 from gridloop.kernel.events import publish
@@ -38,6 +37,7 @@ from gridloop.territory import queries as territory
 
 MAX_TEXT = 20_000
 MAX_KEY = 200
+MAX_TYPE = 60
 MAX_PICTURES = 10
 FUTURE = timedelta(hours=24)
 """A report from further ahead than this is a clock gone wrong, not a report."""
@@ -105,12 +105,15 @@ def store_reports(
 ) -> list[Receipt]:
     """The second half of `receive_reports`, for reports that `check_reports` found nothing wrong with."""
     at = at or clock.now()
-    digests = [_digest(report) for report in reports]
+    # A key of its own, so that a new SECRET_KEY, which ends all sessions, leaves every sender the same answers.
+    ours = keys.own_key("reports")
+    digests = [_digest(report, ours) for report in reports]
+    told = {report.key: _secret(client, report.key, ours) for report in reports}
     first: dict[str, int] = {}
     for n, report in enumerate(reports):
         first.setdefault(report.key, n)
     with transaction.atomic():
-        rows = _rows([reports[n] for n in first.values()], [digests[n] for n in first.values()], client, at)
+        rows = _rows([reports[n] for n in first.values()], [digests[n] for n in first.values()], told, client, at)
         contacts = [(row, reports[n].contact) for row, n in zip(rows, first.values(), strict=True)]
         named = [(row, contact) for row, contact in contacts if contact is not None]
         ids = remember_contacts([contact for _, contact in named], at=at)
@@ -141,7 +144,7 @@ def store_reports(
             continue
         new = report.key in fresh and first[report.key] == n
         outcome = Outcome.ACCEPTED if new else Outcome.REPLAYED
-        receipts.append(Receipt(report.key, outcome, report_id, number, _secret(client, report.key)))
+        receipts.append(Receipt(report.key, outcome, report_id, number, told[report.key]))
     return receipts
 
 
@@ -168,6 +171,10 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
         )
     if not (report.text.strip() or report.title.strip()):
         wrong("text", "为空", "is empty", "写明发生了什么、在哪里", "say what happened and where")
+    if len(report.case_type) > MAX_TYPE:
+        wrong("case_type", "太长", "is too long", f"最多{MAX_TYPE}字", f"at most {MAX_TYPE} characters")
+    if report.extra and not _storable(report.extra):
+        wrong("extra", "无法保存", "cannot be stored", "不要空字符和过大的数", "no NUL characters, no huge numbers")
     if len(report.text) > MAX_TEXT or len(report.title) > 300 or len(report.address) > 300:
         wrong(
             "text",
@@ -198,25 +205,31 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
     return found
 
 
+def _storable(extra: Mapping[str, Any]) -> bool:
+    try:
+        return "\\u0000" not in encode(dict(extra))
+    except TypeError:  # a number beyond 64 bits, half a surrogate pair
+        return False
+
+
 _LATER = ("same_as", "pictures")
 """Fields that came later: not in the digest where they say nothing, so that what was sent before stays the same."""
 _SAID = tuple(f.name for f in fields(NewReport) if f.name not in ("key", "contact", *_LATER))
 
 
-def _digest(report: NewReport) -> bytes:
+def _digest(report: NewReport, key: bytes) -> bytes:
     contact = report.contact
     body = {name: getattr(report, name) for name in _SAID}
     body |= {name: value for name in _LATER if (value := getattr(report, name))}
     body["contact"] = [contact.name, contact.phone, contact.secret] if contact is not None else None
     # Keyed: a plain hash would let its finder try out telephone numbers, even after the contact was wiped.
     plain = b"report-digest\0" + encode(body, sort_keys=True).encode()
-    return hmac.digest(settings.SECRET_KEY.encode(), plain, "sha256")
+    return hmac.digest(key, plain, "sha256")
 
 
-def _secret(client: str, key: str) -> str:
+def _secret(client: str, sender_key: str, key: bytes) -> str:
     """The 128-bit tracking secret, derived so that a repeated request gets the same one without our keeping it."""
-    message = f"report-secret\0{client}\0{key}".encode()
-    code = hmac.digest(settings.SECRET_KEY.encode(), message, "sha256")[:16]
+    code = hmac.digest(key, f"report-secret\0{client}\0{sender_key}".encode(), "sha256")[:16]
     return urlsafe_b64encode(code).decode().rstrip("=")
 
 
@@ -238,7 +251,9 @@ def _ticket() -> str:
     return "".join(letters)
 
 
-def _rows(reports: Sequence[NewReport], digests: Sequence[bytes], client: str, at: datetime) -> list[Report]:
+def _rows(
+    reports: Sequence[NewReport], digests: Sequence[bytes], told: Mapping[str, str], client: str, at: datetime
+) -> list[Report]:
     day = at.strftime("%y%m%d")
     rows = []
     for report, digest in zip(reports, digests, strict=True):
@@ -251,7 +266,7 @@ def _rows(reports: Sequence[NewReport], digests: Sequence[bytes], client: str, a
                 key=report.key,
                 digest=digest,
                 number=f"{day}-{_ticket()}",
-                secret=hashlib.sha256(_secret(client, report.key).encode()).hexdigest(),
+                secret=hashlib.sha256(told[report.key].encode()).hexdigest(),
                 state=Report.State.WAITING,
                 channel=report.channel,
                 title=report.title,

@@ -54,6 +54,19 @@ def make_key(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def own_key(name: str) -> bytes:
+    """The key in ``NAME.key`` of the data folder, made when it is first asked for."""
+    return _own(Path(settings.GRIDLOOP_DATA) / f"{name}.key")
+
+
+@lru_cache(maxsize=8)
+def _own(path: Path) -> bytes:
+    try:
+        return read_key(path)
+    except FileNotFoundError:
+        return make_key(path)
+
+
 def accounts_file() -> Path:
     """The key under which the secrets of second factors and of channels lie: ``accounts.key`` in the data folder."""
     return Path(settings.GRIDLOOP_DATA) / "accounts.key"

@@ -41,6 +41,12 @@ def _master(path: Path) -> bytes:
         return _make(path)
 
 
+@lru_cache(maxsize=1)
+def _wrapping(path: Path) -> AESGCM:
+    """The cipher that wraps the subjects' keys, made once: a flood of reports seals hundreds a second."""
+    return AESGCM(_master(path))
+
+
 def _make(path: Path) -> bytes:
     """Make the master key, unless there is something that only the lost one opens."""
     from gridloop.registry.models import ReporterContact
@@ -54,7 +60,7 @@ def seal(name: str, phone: str) -> tuple[bytes, bytes]:
     """A new subject key, wrapped, and name and phone sealed with it."""
     random = os.urandom(_KEY + 2 * _NONCE)
     key, wrap_nonce, nonce = random[:_KEY], random[_KEY : _KEY + _NONCE], random[_KEY + _NONCE :]
-    wrapped = wrap_nonce + AESGCM(_master(key_file())).encrypt(wrap_nonce, key, _WRAP)
+    wrapped = wrap_nonce + _wrapping(key_file()).encrypt(wrap_nonce, key, _WRAP)
     plain = json.dumps([name, phone], ensure_ascii=False).encode()
     # Padded to 64 bytes, so that the length of the ciphertext does not tell the length of a name.
     plain += b" " * (-len(plain) % 64)
@@ -63,7 +69,7 @@ def seal(name: str, phone: str) -> tuple[bytes, bytes]:
 
 def unseal(wrapped: bytes, sealed: bytes) -> tuple[str, str]:
     """Name and phone. Raises `cryptography.exceptions.InvalidTag` if a byte was changed or the key is another."""
-    key = AESGCM(_master(key_file())).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _WRAP)
+    key = _wrapping(key_file()).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _WRAP)
     name, phone = json.loads(AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _SEAL))
     return name, phone
 

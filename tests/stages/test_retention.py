@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from gridloop.kernel import clock
 from gridloop.kernel.errors import Mistakes
 from gridloop.people.models import Membership, Person, Unit
 from gridloop.people.queries import viewer_for
+from gridloop.registry import vault
 from gridloop.registry.actions import NewContact
 from gridloop.registry.models import ReporterContact
 from tests.build import DAY, District, district
@@ -48,14 +51,22 @@ def test_a_year_after_the_end_of_the_case_every_caller_is_forgotten(town: Distri
 
 
 def test_what_is_kept_to_recognise_a_repetition_does_not_let_numbers_be_tried_out(
-    town: District, settings: Any
+    town: District, settings: Any, tmp_path: Path
 ) -> None:
     town.report(contact=WHO)
-    settings.SECRET_KEY = "another key of at least thirty-two characters"
+    shutil.copy2(vault.key_file(), tmp_path)
+    settings.GRIDLOOP_DATA = tmp_path  # the same vault, but another key for reports
     town.report(contact=WHO)
     one, two = Report.objects.order_by("id")
     assert (one.text, one.lon, one.lat) == (two.text, two.lon, two.lat)
     assert bytes(one.digest) != bytes(two.digest)
+
+
+def test_a_new_secret_key_of_the_site_leaves_senders_their_answers(town: District, settings: Any) -> None:
+    first = town.report(contact=WHO, key="the same")
+    settings.SECRET_KEY = "another key of at least thirty-two characters"
+    again = town.report(contact=WHO, key="the same")
+    assert (again.outcome, again.number, again.secret) == ("replayed", first.number, first.secret)
 
 
 def test_reopening_a_case_stops_the_clock(town: District) -> None:
