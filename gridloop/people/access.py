@@ -309,7 +309,21 @@ def _code_bucket(entered: Entered) -> list[tuple[str, int]]:
     return [(_key("code", value), TRIES_OF_AN_ACCOUNT)]
 
 
-def _take(buckets: list[tuple[str, int]], at: datetime) -> None:
+TOO_MANY_TRIES = Sentence(
+    zh="尝试次数太多，请过几分钟再试；用您登录过的设备不受影响。",
+    en="Too many tries. Wait some minutes; a device on which you logged in before is not affected.",
+)
+
+
+def count_turn(kind: str, source: str, *, most: int, sentence: Sentence, at: datetime) -> None:
+    """Count what a stranger at an address does: `most` at once, and as many again in every quarter of an hour.
+
+    `kind` keeps what is counted apart. Refused (429) with the sentence when there were too many.
+    """
+    _take([(_key(kind, source), most)], at, sentence)
+
+
+def _take(buckets: list[tuple[str, int]], at: datetime, sentence: Sentence = TOO_MANY_TRIES) -> None:
     """Count a try before it is made, so that a hundred at once are a hundred; refused when a bucket is full."""
     for key, capacity in buckets:
         with connection.cursor() as cursor:
@@ -322,14 +336,7 @@ def _take(buckets: list[tuple[str, int]], at: datetime) -> None:
                 {"key": key, "at": at, "capacity": capacity, "drain": capacity / WINDOW.total_seconds()},
             )
             if cursor.fetchone() is None:
-                raise Refused(
-                    Sentence(
-                        zh="尝试次数太多，请过几分钟再试；用您登录过的设备不受影响。",
-                        en="Too many tries. Wait some minutes; a device on which you logged in before is not affected.",
-                    ),
-                    status=429,
-                    code="too_many_tries",
-                )
+                raise Refused(sentence, status=429, code="too_many_tries")
 
 
 def _give_back(buckets: list[tuple[str, int]]) -> None:
