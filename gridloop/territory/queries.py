@@ -286,3 +286,15 @@ def path_of(code: str) -> list[dict[str, str]]:
     """The regions around and at `code`, the district first: code, level and both names of each. One query."""
     found = Region.objects.filter(code__in=[*ancestors_of(code), code]).order_by("code") if code else []
     return [{"code": r.code, "level": r.level, "name": r.name, "name_en": r.name_en or r.name} for r in found]
+
+
+def outlines(code: str, level: Level) -> list[dict[str, Any]]:
+    """The regions of a level at and below `code` as thin GeoJSON features with a point inside each; 400 at most."""
+    told = []
+    for region in subtree(code, level=level).filter(geometry__isnull=False)[:400]:
+        inside = shapely.point_on_surface(region.shape)
+        thin = shapely.set_precision(shapely.simplify(region.shape, 1e-4), 1e-6)
+        at = [round(inside.x, 6), round(inside.y, 6)]
+        properties = {"code": region.code, "name": region.name, "name_en": region.name_en or region.name, "at": at}
+        told.append({"type": "Feature", "properties": properties, "geometry": shapely.geometry.mapping(thin)})
+    return told
