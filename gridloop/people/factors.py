@@ -338,7 +338,7 @@ def ask_for_passkey(person_id: int | None, *, host: str) -> tuple[dict[str, Any]
 def check_passkey(
     person_id: int, answer: Mapping[str, Any], *, state: Mapping[str, Any], host: str, at: datetime
 ) -> None:
-    """Refused with 401 unless this answers the question in `state` with a passkey of this person."""
+    """Refused with 403 unless this answers the question in `state` with a passkey of this person."""
     rows = _passkeys(person_id)
     try:
         binding = _server(host).authenticate_complete(dict(state), _credentials(rows), dict(answer))
@@ -353,7 +353,7 @@ def wrong_passkey() -> Refused:
             zh="通行密钥未通过验证，请重试，或改用验证码。",
             en="The passkey was not accepted. Try again, or use a code.",
         ),
-        status=401,
+        status=403,
         code="wrong_passkey",
     )
 

@@ -21,12 +21,16 @@ from gridloop.web.shell.pages import SIZES, THEMES, person_of, public, show
 YEAR = 365 * 24 * 3600
 
 
+def inside(request: HttpRequest, target: str, otherwise: str = "/") -> str:
+    """This address if it is one of ours, else another one."""
+    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}) or not target.startswith("/"):
+        return otherwise
+    return target
+
+
 def back(request: HttpRequest, otherwise: str = "/") -> HttpResponseRedirect:
     """Where the form says that one came from, if that is here."""
-    target = request.POST.get("next") or otherwise
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}) or not target.startswith("/"):
-        target = otherwise
-    return HttpResponseRedirect(target)
+    return HttpResponseRedirect(inside(request, request.POST.get("next", ""), otherwise))
 
 
 @public

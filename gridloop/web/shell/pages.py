@@ -17,6 +17,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Mistakes, Refused
 from gridloop.kernel.language import Sentence
+from gridloop.people import access, sessions
 from gridloop.people.models import Person
 from gridloop.people.queries import viewer_for
 from gridloop.people.roles import ROLES
@@ -57,14 +58,24 @@ def staff(*any_of: Any) -> Any:
     return lambda page: _guarded(page, any_of)
 
 
-def _guarded(page: Page[P], any_of: tuple[str, ...]) -> View[P]:
+def unsettled(page: Page[P]) -> View[P]:
+    """A page for those who work here, also while they owe a password or a second factor (see `access.owed`)."""
+    return _guarded(page, (), settled=False)
+
+
+OWED = {"password": "/password", "second_factor": "/account/second-factor"}
+"""Where one goes to do what is owed before anything else."""
+
+
+def _guarded(page: Page[P], any_of: tuple[str, ...], *, settled: bool = True) -> View[P]:
     @wraps(page)
     def view(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         person = person_of(request)
         if person is None:
             return _to("/login", request)
-        if person.must_change_password:
-            return _to("/password", request)
+        owes = access.owed(person, viewer_of(request), second=sessions.second_of(request)) if settled else ""
+        if owes:
+            return _to(OWED[owes], request)
 
         def body() -> HttpResponseBase:
             viewer = viewer_of(request)
