@@ -301,3 +301,9 @@ def find_units(words: str, *, viewer: Viewer, most: int = 12) -> list[Unit]:
     for word in words.split()[:5]:
         found = found.filter(Q(name__icontains=word) | Q(name_en__icontains=word) | Q(code__icontains=word))
     return sorted(found[:200], key=lambda u: (len(u.name), u.code))[:most]
+
+
+def unit_names(unit_ids: Iterable[int]) -> dict[int, Sentence]:
+    """The names of units, by id: what an office is called is no secret. One query."""
+    rows = Unit.objects.filter(id__in=set(unit_ids)).values_list("id", "name", "name_en")
+    return {key: Sentence(zh=name, en=en or name) for key, name, en in rows}
