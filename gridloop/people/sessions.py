@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.sessions.models import Session
+from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
 from gridloop.kernel import clock
@@ -61,6 +62,26 @@ def end(request: HttpRequest) -> None:
 def _forget(request: HttpRequest) -> None:
     if request.session.session_key:
         BrowserSession.objects.filter(key=request.session.session_key).delete()
+
+
+_LEASE = "gridloop.people.lease"
+
+
+def lease_of(person: Person) -> str:
+    """A mark for a device that keeps this person's work while it is away. It opens nothing."""
+    return signing.dumps([person.pk, person.session_epoch], salt=_LEASE)
+
+
+def order_for(lease: str) -> str:
+    """What a device that is no longer logged in must do with what it keeps: ``login`` (the session has merely run out:
+    keep what is not sent yet until its owner is back) or ``wipe`` (the person was shut out or all sessions ended).
+    """
+    try:
+        person_id, epoch = signing.loads(lease, salt=_LEASE)
+    except (signing.BadSignature, ValueError, TypeError):
+        return "wipe"
+    stands = Person.objects.filter(id=person_id, is_active=True, session_epoch=epoch).exists()
+    return "login" if stands else "wipe"
 
 
 def second_of(request: HttpRequest) -> str:
