@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --no-header --quiet
 # Tests run in two processes; PYTEST_ARGS="tests/unit -n 0" runs a part of them.
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 .PHONY: help install demo test lint bench lock reference clean
 
@@ -29,6 +29,7 @@ lint: install
 	$(BIN)/gridloop packs check
 
 test: lint
+	$(BIN)/python tools/chromium.py
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 bench: install

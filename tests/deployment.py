@@ -42,10 +42,10 @@ class Deployment:
             [*COMMAND, *words], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, timeout=120
         )
 
-    def up(self) -> subprocess.Popen[bytes]:
+    def up(self, *words: str, patience: float = 120) -> subprocess.Popen[bytes]:
         with self.output.open("ab") as output:
             process = subprocess.Popen(
-                [*COMMAND, "up", "--port", str(self.port), "--workers", "1"],
+                [*COMMAND, "up", "--port", str(self.port), "--workers", "1", *words],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -53,7 +53,7 @@ class Deployment:
                 stderr=output,
                 start_new_session=True,
             )
-        eventually(lambda: process.poll() is not None or "Ctrl-C stops it" in self.output.read_text(), 120)
+        eventually(lambda: process.poll() is not None or "Ctrl-C stops it" in self.output.read_text(), patience)
         assert process.poll() is None, self.output.read_text()
         return process
 

@@ -2,106 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pytest
-import yaml
-from django.conf import settings
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
-from PIL import Image
 
 from gridloop.cases.models import Case
 from gridloop.cases.workflow import STEPS
-from gridloop.discover.models import Report
 from gridloop.gateways.api.cases import INNER
 from gridloop.gateways.api.service import api
-from gridloop.handle.actions import add_evidence, make_served_copies
-from gridloop.kernel import clock
-from gridloop.kernel.sealing import Sealer
 from gridloop.people import access
-from gridloop.people.actions import import_people, import_units
-from gridloop.people.models import Membership, Person
-from gridloop.people.queries import viewer_for
 from gridloop.people.roles import ROLES
-from gridloop.people.viewer import SYSTEM
-from gridloop.registry.actions import NewContact
-from gridloop.standard import queries as standard
-from tests.build import DAY, _rows, district
-
-TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "permissions.yaml").read_text(encoding="utf-8"))
-CALLERS: tuple[str, ...] = tuple(TABLE["callers"])
-ABSENT = {"case": "0000000000000000000", "token": "0", "evidence": "0", "colleague": "0", "contact": 0}
-"""What stands in for a thing that does not exist."""
-
-
-@dataclass(slots=True)
-class World:
-    """The small district with one case, and a token for every caller."""
-
-    headers: dict[str, dict[str, str]]
-    things: dict[str, Any]
-    case_id: int
-
-
-def _picture() -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (40, 30), "green").save(out, "JPEG")
-    return out.getvalue()
-
-
-@pytest.fixture
-def world(db: None) -> Iterator[World]:
-    with clock.frozen(DAY):
-        town = district()
-        names: tuple[str, ...] = ("code", "name", "kind", "function", "region_code", "parent")
-        import_units(
-            rows=_rows(names, [("JD2", "另一街道", "street", "street_office", "410104002", "QZX")]),
-            viewer=SYSTEM,
-            at=DAY,
-        )
-        names = ("username", "name", "role", "unit", "region_code")
-        import_people(
-            rows=_rows(names, [("street2", "乙街道", "subdistrict_operator", "JD2", "410104002")]),
-            viewer=SYSTEM,
-            at=DAY,
-        )
-        case = town.case(contact=NewContact("某某", "13800000000"))
-        Case.objects.filter(id=case.pk).update(state="handling", unit_id=town.units["HW"], person_id=None)
-        evidence = add_evidence(case_id=case.pk, stage="before", content=_picture(), viewer=town["clean1"], at=DAY)
-        make_served_copies([evidence.pk])
-        Sealer(settings.GRIDLOOP_DATA).seal()
-        access.register_client(code="reader", name="Reader", permissions=["read_cases"], viewer=SYSTEM, at=DAY)
-        colleague = town.people["clean2"]
-        own_token, _ = access.issue_token(viewer=town["clean2"], person=Person.objects.get(id=colleague), at=DAY)
-        things = {
-            "case": case.number,
-            "contact": Report.objects.get(case_id=case.pk).contact_id,
-            "evidence": evidence.pk,
-            "colleague": colleague,
-            "post": Membership.objects.get(person_id=colleague).pk,
-            "token": own_token.pk,
-            "indicator": next(iter(standard.current().indicators)),
-        }
-        yield World({name: _token(name, who, town) for name, who in TABLE["callers"].items()}, things, case.pk)
-
-
-def _token(name: str, who: Any, town: Any) -> dict[str, str]:
-    if isinstance(who, list):
-        client = access.register_client(code=name.replace("_", "-"), name=name, permissions=who, viewer=SYSTEM, at=DAY)
-        text = access.issue_token(viewer=SYSTEM, client=client, at=DAY)[1]
-    else:
-        person = Person.objects.get(username=who)
-        own = viewer_for(person, DAY)
-        text = access.issue_token(viewer=own, person=person, at=DAY)[1]
-    return {"Authorization": f"Bearer {text}"}
+from tests.promises.world import ABSENT, CALLERS, TABLE, World, picture
 
 
 def _named(names: list[str]) -> set[str]:
@@ -131,7 +46,7 @@ def _ask(address: str, entry: dict[str, Any], headers: dict[str, str], things: d
         path = path.replace("{" + name + "}", str(things.get(thing, thing)))
     if "query" in entry:
         path += "?" + "&".join(f"{k}={things.get(v, v)}" for k, v in (p.split("=") for p in entry["query"].split("&")))
-    body = _picture() if entry.get("picture") else json.dumps(_filled(entry["send"], things)) if "send" in entry else ""
+    body = picture() if entry.get("picture") else json.dumps(_filled(entry["send"], things)) if "send" in entry else ""
     kind = "image/jpeg" if entry.get("picture") else "application/json"
     # From another machine: nothing may be let in because it comes from this one.
     with transaction.atomic():
@@ -148,6 +63,9 @@ def _outcome(entry: dict[str, Any], answer: Any) -> str:
     return {401: "401", 403: "denied", 404: "hidden"}.get(answer.status_code, "allowed")
 
 
+MACHINES = ("/api/", "/health", "/metrics")
+
+
 def _addresses() -> set[str]:
     """Every method of every URL pattern of the product."""
     found: set[str] = set()
@@ -161,7 +79,8 @@ def _addresses() -> set[str]:
             path = prefix + _plain(str(pattern.pattern))
             if isinstance(pattern, URLResolver):
                 walk(pattern.url_patterns, path)
-            elif isinstance(pattern, URLPattern) and path not in ("/api/v1/",):
+            # What people open is in the tables below pages/ (test_pages.py).
+            elif isinstance(pattern, URLPattern) and path != "/api/v1/" and path.startswith(MACHINES):
                 found.update(f"{method} {path}" for method in operations.get(path, {"GET"}))
 
     walk(get_resolver().url_patterns, "/")

@@ -1,0 +1,5 @@
+"""What the promises share."""
+
+from tests.promises.world import world
+
+__all__ = ["world"]
