@@ -52,7 +52,7 @@ def main() -> None:
         program = find()
     if program is None or not works(program):
         print(
-            "gridloop: 没有 Chromium，界面测试将跳过。Debian：sudo apt-get install chromium；或设置 CHROMIUM=程序路径。\n"
+            "gridloop: 没有 Chromium，界面测试将跳过。Debian：apt-get install chromium；或设置 CHROMIUM=程序。\n"
             "gridloop: there is no Chromium; the tests of the screens will be skipped. Debian: sudo apt-get install "
             "chromium; or set CHROMIUM=/path/to/it.",
             flush=True,
