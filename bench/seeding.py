@@ -170,8 +170,8 @@ class _Maker:
             for row in cases:
                 copy.write_row(row)
         with cursor.copy("COPY cases_casewords (case_id, lexemes) FROM STDIN") as copy:
-            for row in words:
-                copy.write_row(row)
+            for pair in words:
+                copy.write_row(pair)
 
 
 COLUMNS = (

@@ -18,6 +18,7 @@ from gridloop.cases.events import sentence_of
 from gridloop.cases.models import Case, CoHandling
 from gridloop.cases.rules import ASKS, GUARDS, MAY_BE_EMPTY, Move, Situation, Span, cells_around, spans
 from gridloop.cases.workflow import BY_VERB, ENDS, STAGE_NAMES, STAGES, STATES, VERBS, step_for
+from gridloop.kernel.errors import not_found
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.sealing import Finding
@@ -35,22 +36,39 @@ COMMUNITY = 12
 
 def cases_for(viewer: Viewer) -> QuerySet[Case]:
     """All cases that the viewer may see."""
-    if viewer.kind == "system" or (viewer.kind == "client" and viewer.may("read_cases")):
-        return Case.objects.all()
-    sees = {ROLES[g.role].sees for g in viewer.grants}
-    if "all" in sees:
+    scopes = scopes_of(viewer)
+    if scopes is None:
         return Case.objects.all()
     seen = Q(pk__in=[])
+    for scope in scopes:
+        seen |= scope
+    return Case.objects.filter(seen)
+
+
+def scopes_of(viewer: Viewer) -> list[Q] | None:
+    """The ways in which a case can be the viewer's to see, any of which is enough; None if all cases are.
+
+    `cases_for` joins them. A list of many cases asks each by itself, for then each can follow an index of its own.
+    """
+    if viewer.kind == "system" or (viewer.kind == "client" and viewer.may("read_cases")):
+        return None
+    sees = {ROLES[g.role].sees for g in viewer.grants}
+    if "all" in sees:
+        return None
+    places, units = set[str](), set[int]()
     for grant in viewer.grants:
         how = ROLES[grant.role].sees
         if how == "region" and grant.region_code:
-            seen |= Q(region_code__startswith=grant.region_code)
+            places.add(grant.region_code)
         if how == "unit" or (how == "region" and len(grant.region_code) <= COMMUNITY):
-            helping = CoHandling.objects.filter(case=OuterRef("pk"), unit_id__in=grant.unit_ids)
-            seen |= Q(unit_id__in=grant.unit_ids) | Q(Exists(helping))
+            units |= grant.unit_ids
+    scopes = [Q(region_code__startswith=place) for place in sorted(places)]
+    if units:
+        helping = CoHandling.objects.filter(case=OuterRef("pk"), unit_id__in=units)
+        scopes += [Q(unit_id__in=units), Q(Exists(helping))]
     if viewer.person_id is not None and viewer.grants and sees != {"none"}:
-        seen |= Q(person_id=viewer.person_id)
-    return Case.objects.filter(seen)
+        scopes.append(Q(person_id=viewer.person_id))
+    return scopes
 
 
 def open_near(places: Sequence[tuple[str, float, float, float]], *, since: datetime) -> list[Case]:
@@ -188,6 +206,14 @@ def is_open(case: Case) -> bool:
     return case.state not in ENDS
 
 
+def case_of(viewer: Viewer, number: str) -> Case:
+    """One case by its number, or the answer that does not tell "absent" from "not yours" (`Refused`, 404)."""
+    case = cases_for(viewer).filter(number=number).select_related("unit", "person", "handled_by").first()
+    if case is None:
+        raise not_found()
+    return case
+
+
 def events_of(case: Case, viewer: Viewer) -> list[Event]:
     """What happened to a case, oldest first. Who looked at a reporter's contact is shown to those who may look too."""
     events = Event.objects.filter(subject=f"case:{case.pk}").order_by("id")
@@ -214,7 +240,7 @@ def timeline(case: Case, viewer: Viewer) -> list[dict[str, Any]]:
 
 def co_units_of(case: Case) -> list[CoHandling]:
     """The units that help or helped with a case, oldest first."""
-    return list(case.co_handlings.order_by("id"))
+    return list(case.co_handlings.select_related("unit").order_by("id"))
 
 
 # --- one case as people look at it ----------------------------------------------------------------------------------
@@ -243,6 +269,7 @@ PHOTOGRAPHS = {
     "before": Sentence(zh="处置前照片", en="a photograph of before the work"),
     "after": Sentence(zh="处置后照片", en="a photograph of after the work"),
     "check": Sentence(zh="核查照片", en="a photograph of the check"),
+    "note": Sentence(zh="语音记录", en="a spoken note"),
 }
 """What pieces of evidence are called, by the step that they show."""
 
