@@ -34,6 +34,7 @@
 
    Methods: go(lon, lat, zoom) · fit(w, s, e, n) · refresh() · resize() · pickMiddle()
 */
+import "../shell/font.js";
 import { getJSON } from "../shell/http.js";
 import { language, say } from "../shell/say.js";
 import { DATUMS, datumHint, written } from "./datum.js";
@@ -309,12 +310,26 @@ export class CityMap extends HTMLElement {
       if (event.key === "Enter" && this.hasAttribute("pick")) this.pickMiddle();
       else if (event.key === "Enter" && this.hasAttribute("card")) this._click({ point: map.project(map.getCenter()), lngLat: map.getCenter() });
     });
+    if (document.querySelector('link[href$="noto/noto.css"]')) map.on("idle", () => this._letters());
     this._watch = new MutationObserver(() => this._restyle());
     this._watch.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   }
 
+  /** On a machine without a Chinese font: fetch the slices that the names in view need, then draw them again. */
+  async _letters() {
+    const labels = this.map.queryRenderedFeatures().filter((f) => f.layer.type === "symbol");
+    const text = [...new Set(labels.flatMap((f) => [...`${f.properties.name ?? ""}${f.properties.short ?? ""}`]))];
+    const fresh = text.filter((letter) => letter > "\u2fff" && !this._lettered?.has(letter));
+    if (!fresh.length) return;
+    this._lettered = new Set([...(this._lettered ?? []), ...fresh]);
+    await document.fonts.load("16px 'Noto Sans SC'", fresh.join(""));
+    if (this.map) this._restyle();
+  }
+
   _restyle() {
-    this.map.setStyle(style(this.settings, this.shown), { diff: false });
+    // A list of fonts that was tried before the slices came keeps its boxes: ask by another list.
+    const localIdeographFontFamily = this._lettered ? '"Noto Sans SC", sans-serif' : FONTS;
+    this.map.setStyle(style(this.settings, this.shown), { diff: false, localIdeographFontFamily });
     this.map.once("style.load", () => {
       this._region(this.getAttribute("region"));
       this._cases?.add();
