@@ -13,8 +13,8 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from gridloop.cases import events as e
-from gridloop.cases import rules
-from gridloop.cases.models import Case, CaseWords, CoHandling, DayCounter
+from gridloop.cases import rules, search
+from gridloop.cases.models import Case, CaseWords, CoHandling, DayCounter, SavedView
 from gridloop.cases.queries import (
     APPEALS,
     DEFAULTS,
@@ -864,4 +864,167 @@ def resume_due(*, at: datetime | None = None, limit: int = 1000) -> int:
     return len(ids)
 
 
-__all__ = ["Move", "NewCase", "move_cases", "note_deadlines", "note_deadlines_before", "open_cases", "resume_due"]
+# --- saved lists -----------------------------------------------------------------------------------------------------
+
+MOST_SAVED = 30
+"""Lists that one person keeps."""
+
+
+def save_view(*, name: str, query: str, sort: str = "", columns: Sequence[str] = (), viewer: Viewer) -> SavedView:
+    """Keep a list for oneself under a name; under a name that one has already it takes that list's place.
+
+    Raises `Mistakes` for a filter, an order or a column that no list can have.
+    """
+    person = _owner(viewer)
+    wanted = search.read_filter(query)
+    if sort:
+        search.read_sort(sort, wanted)
+    with transaction.atomic():
+        mine = _own_views(person)
+        known = next((v for v in mine if v.name == name.strip()), None)
+        if known is None and len(mine) >= MOST_SAVED:
+            raise Refused(
+                Sentence(
+                    zh=f"最多保存 {MOST_SAVED} 个列表，请先删除一个。",
+                    en=f"You can keep {MOST_SAVED} lists; remove one.",
+                ),
+                status=422,
+                code="too_many",
+            )
+        view = known or SavedView(person_id=person, name=_named(name), position=len(mine))
+        view.query, view.sort, view.columns = wanted.query(), sort, _known_columns(columns) if columns else []
+        view.save()
+    return view
+
+
+def rename_view(*, view_id: int, name: str, viewer: Viewer) -> SavedView:
+    """Give one of one's own lists another name."""
+    with transaction.atomic():
+        mine = _own_views(_owner(viewer))
+        view = _own(mine, view_id)
+        view.name = _named(name)
+        if any(v.name == view.name and v.pk != view.pk for v in mine):
+            raise Refused(
+                Sentence(zh=f"已有名为“{view.name}”的列表。", en=f"You have a list named “{view.name}” already."),
+                code="name_taken",
+            )
+        view.save(update_fields=["name"])
+    return view
+
+
+def move_view(*, view_id: int, by: int, viewer: Viewer) -> None:
+    """Move one of one's own lists up (negative) or down among them."""
+    with transaction.atomic():
+        mine = _own_views(_owner(viewer))
+        view = _own(mine, view_id)
+        place = mine.index(view)
+        mine.remove(view)
+        mine.insert(max(0, place + by), view)
+        for position, each in enumerate(mine):
+            each.position = position
+        update_rows(mine, ["position"])
+
+
+def remove_view(*, view_id: int, viewer: Viewer, at: datetime | None = None) -> SavedView:
+    """Take one of one's own lists away; `restore_view` brings it back."""
+    with transaction.atomic():
+        view = _own(_own_views(_owner(viewer)), view_id)
+        view.removed_at = at or clock.now()
+        view.save(update_fields=["removed_at"])
+        # Only the last one taken away can be brought back; older ones are forgotten.
+        gone = SavedView.objects.filter(person_id=view.person_id, removed_at__isnull=False).exclude(pk=view.pk)
+        gone.delete()
+    return view
+
+
+def restore_view(*, view_id: int, viewer: Viewer) -> SavedView:
+    """Bring back the list that was taken away last. Raises `Refused` if its name was given to another one meanwhile."""
+    with transaction.atomic():
+        person = _owner(viewer)
+        mine = _own_views(person)
+        view = SavedView.objects.filter(person_id=person, pk=view_id, removed_at__isnull=False).first()
+        if view is None:
+            raise not_found()
+        if any(v.name == view.name for v in mine):
+            raise Refused(
+                Sentence(zh=f"已有名为“{view.name}”的列表。", en=f"You have a list named “{view.name}” already."),
+                code="name_taken",
+            )
+        view.removed_at = None
+        view.save(update_fields=["removed_at"])
+    return view
+
+
+def choose_columns(*, columns: Sequence[str], viewer: Viewer) -> list[str]:
+    """Keep which columns this person's lists have; the number is always one of them."""
+    chosen = _known_columns(columns)
+    SavedView.objects.update_or_create(person_id=_owner(viewer), name="", removed_at=None, defaults={"columns": chosen})
+    return chosen
+
+
+def _known_columns(columns: Sequence[str]) -> list[str]:
+    unknown = [c for c in columns if c not in search.COLUMNS]
+    if unknown:
+        known = ", ".join(search.COLUMNS)
+        raise Mistakes(
+            [
+                Mistake(
+                    "columns",
+                    Sentence(zh=f"没有列“{c[:40]}”", en=f"there is no column “{c[:40]}”"),
+                    Sentence(zh=f"可用：{known}", en=f"use: {known}"),
+                )
+                for c in unknown
+            ]
+        )
+    return [c for c in search.COLUMNS if c in columns or c == "number"]
+
+
+def _owner(viewer: Viewer) -> int:
+    if viewer.person_id is None:
+        raise not_found()
+    return viewer.person_id
+
+
+def _own_views(person: int) -> list[SavedView]:
+    """The person's lists in their order, locked: two windows do not write over each other."""
+    named = SavedView.objects.select_for_update().filter(person_id=person, removed_at=None).exclude(name="")
+    return list(named.order_by("position", "id"))
+
+
+def _own(mine: Sequence[SavedView], view_id: int) -> SavedView:
+    view = next((v for v in mine if v.pk == view_id), None)
+    if view is None:
+        raise not_found()
+    return view
+
+
+def _named(name: str) -> str:
+    said = " ".join(name.split())
+    if not 1 <= len(said) <= 60:
+        raise Mistakes(
+            [
+                Mistake(
+                    "name",
+                    Sentence(zh="名称为空或太长", en="the name is empty or too long"),
+                    Sentence(zh="写 1 到 60 个字", en="write 1 to 60 characters"),
+                )
+            ]
+        )
+    return said
+
+
+__all__ = [
+    "Move",
+    "NewCase",
+    "choose_columns",
+    "move_cases",
+    "move_view",
+    "note_deadlines",
+    "note_deadlines_before",
+    "open_cases",
+    "remove_view",
+    "rename_view",
+    "restore_view",
+    "resume_due",
+    "save_view",
+]
