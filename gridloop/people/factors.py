@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
@@ -248,6 +248,16 @@ def new_recovery_codes(*, person: Person, viewer: Viewer, at: datetime) -> list[
             )
         Authenticator.objects.filter(user_id=person.pk, type="recovery_codes").delete()
         return _recovery_codes(person, at)
+
+
+def close_codes(codes: Sequence[str]) -> str:
+    """Recovery codes as they may wait in a session until their owner's next page."""
+    return keys.lock(" ".join(codes), _PURPOSE)
+
+
+def open_codes(locked: str) -> list[str]:
+    """The codes that waited."""
+    return keys.unlock(locked, _PURPOSE).split()
 
 
 def _recovery_codes(person: Person, at: datetime) -> list[str]:

@@ -25,6 +25,8 @@ _STEP = timedelta(seconds=60)
 """How exactly silence is measured: one write of the session a minute, not one a request."""
 
 
+BACKGROUND = "X-Background"
+"""The header of what a page asks for by itself, such as its bell: nobody's silence is broken by it."""
 PENDING = timedelta(minutes=5)
 """How long the second half of a log-in may take."""
 FRESH = timedelta(minutes=10)
@@ -178,7 +180,7 @@ class SessionLimits:
             since, seen = (_moment(request.session.get(name)) for name in ("since", "seen"))
             if since is None or seen is None or now - seen > self.idle or now - since > self.longest:
                 end(request)
-            elif now - seen > _STEP:
+            elif now - seen > _STEP and BACKGROUND not in request.headers:
                 request.session["seen"] = now.isoformat()
                 BrowserSession.objects.filter(key=request.session.session_key).update(seen_at=now)
         return self.get_response(request)
