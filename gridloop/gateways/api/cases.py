@@ -13,7 +13,7 @@ from pydantic import Field
 
 from gridloop.cases.actions import QUIET, Move, move_cases
 from gridloop.cases.models import Case
-from gridloop.cases.queries import cases_for, co_units_of, timeline
+from gridloop.cases.queries import case_of, cases_for, co_units_of, timeline
 from gridloop.cases.rules import CoUnit
 from gridloop.cases.workflow import ENDS, STATES, STEPS, VERBS, allowed
 from gridloop.discover.queries import reports_of
@@ -216,14 +216,6 @@ def workflow(request: HttpRequest) -> list[dict[str, Any]]:
         for s in STEPS
         if s.verb not in INNER
     ]
-
-
-def case_of(viewer: Viewer, number: str) -> Case:
-    """The case, or the answer that does not tell "absent" from "not yours"."""
-    case = cases_for(viewer).filter(number=number).first()
-    if case is None:
-        raise not_found()
-    return case
 
 
 @router.get("/cases/{number}", response=CaseDetail, summary="One case")

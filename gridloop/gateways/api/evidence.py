@@ -8,7 +8,7 @@ from typing import Any, Literal
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema, Status
 
-from gridloop.gateways.api.cases import case_of
+from gridloop.cases.queries import case_of
 from gridloop.gateways.api.doors import viewer_of
 from gridloop.gateways.api.paging import Page
 from gridloop.handle.actions import add_evidence

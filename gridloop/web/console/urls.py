@@ -2,6 +2,35 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path, register_converter
 
-urlpatterns: list[URLPattern] = []
+from gridloop.web.console import case, verbs
+
+
+class CaseNumber:
+    """A case's number, so that no word of another address is taken for one."""
+
+    regex = "[0-9]{8,24}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(CaseNumber, "case")
+
+urlpatterns: list[URLPattern] = [
+    path("cases/<case:number>", case.page),
+    path("cases/<case:number>/reveal", case.reveal),
+    path("cases/<case:number>/presence", case.presence),
+    path("cases/<case:number>/evidence", case.evidence),
+    path("cases/<case:number>/answers", verbs.answers),
+    path("cases/<case:number>/verbs/<slug:verb>", verbs.verb),
+    path("evidence/<int:evidence_id>/<slug:size>", case.picture),
+    path("units", verbs.units),
+    path("people", verbs.people),
+    path("types", verbs.types),
+    path("places", verbs.places),
+]
