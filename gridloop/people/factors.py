@@ -104,7 +104,7 @@ def kinds_of(person_id: int) -> frozenset[str]:
 
 def has_one(person_id: int) -> bool:
     """Whether this person must show a second factor to come in."""
-    return Authenticator.objects.filter(user_id=person_id, type__in=_REAL).exists()
+    return bool(Authenticator.objects.filter(user_id=person_id, type__in=_REAL).exists())
 
 
 def factors_of(person_id: int) -> list[Factor]:

@@ -48,7 +48,7 @@ def begin(request: HttpRequest, person: Person, *, at: datetime, second: str = "
     request.session.pop("entering", None)
     BrowserSession.objects.create(
         person=person,
-        key=request.session.session_key,
+        key=str(request.session.session_key),
         began_at=at,
         seen_at=at,
         browser=rules.browser_of(request.META.get("HTTP_USER_AGENT", "")),
@@ -134,7 +134,7 @@ def pending(request: HttpRequest, *, at: datetime) -> tuple[Entered, str] | None
 
 def end_others(request: HttpRequest, *, viewer: Viewer, at: datetime) -> None:
     """End every session and token of whoever sits here but this session."""
-    person = Person.objects.get(pk=viewer.person_id)
+    person = Person.objects.get(pk=viewer.person_id or 0)
     end_sessions(person_id=person.pk, viewer=viewer, at=at)
     person.refresh_from_db()
     begin(request, person, at=at, second=second_of(request))

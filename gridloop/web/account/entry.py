@@ -77,7 +77,7 @@ def let_in(request: HttpRequest, entered: Entered, *, at: datetime, next_page: s
     return remember_device(request, HttpResponseRedirect(next_page), entered)
 
 
-def remember_device(request: HttpRequest, response: HttpResponse, entered: Entered) -> Any:
+def remember_device(request: HttpRequest, response: HttpResponse, entered: Entered) -> HttpResponse:
     """Keep the device's mark in a cookie: it opens nothing, but strangers cannot lock this device out."""
     response.set_cookie(
         access.DEVICE,

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.internal import jwtkit
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
@@ -35,7 +35,11 @@ ADDRESS = "/login/oidc/callback"
 
 def name() -> str:
     """What the button is called; "" if there is no provider."""
-    return str(settings.GRIDLOOP_OIDC_NAME) if getattr(settings, "GRIDLOOP_OIDC_ISSUER", "") else ""
+    return str(_setting("NAME")) if _setting("ISSUER") else ""
+
+
+def _setting(word: str) -> Any:
+    return getattr(settings, f"GRIDLOOP_OIDC_{word}", "")
 
 
 class Conversation(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
@@ -93,12 +97,12 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         claims = {**(told.get("id_token") or {}), **(told.get("userinfo") or {})}
         if not claims:
             claims = told
-        value = claims.get(settings.GRIDLOOP_OIDC_CLAIM)
+        value = claims.get(_setting("CLAIM"))
         try:
             entered = access.vouched_for(
                 username=value if isinstance(value, str) else "",
                 device=request.COOKIES.get(access.DEVICE, ""),
-                second=settings.GRIDLOOP_OIDC_SECOND_FACTOR,
+                second=bool(_setting("SECOND_FACTOR")),
             )
         except Refused as no:
             raise ImmediateHttpResponse(refusal(request, no.status, no.sentence, code=no.code)) from no
@@ -136,6 +140,3 @@ def _unreachable(error: Exception | None) -> Refused:
         status=502,
         code="provider_failed",
     )
-
-
-__all__ = ["Adapter", "answer", "ask", "get_adapter", "name"]
