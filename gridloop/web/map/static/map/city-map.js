@@ -38,11 +38,10 @@ import "../shell/font.js";
 import { getJSON } from "../shell/http.js";
 import { language, say } from "../shell/say.js";
 import { DATUMS, datumHint, written } from "./datum.js";
-import { LOOKS, SWITCHES, style, theme } from "./style.js";
+import { FETCHED, FONTS, LOOKS, SWITCHES, style, theme } from "./style.js";
 
 const VENDOR = new URL("../vendor/", import.meta.url);
 const ICONS = new URL("icons.svg", VENDOR).href;
-const FONTS = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Noto Sans SC", sans-serif';
 const TOOLS = ["search", "layers", "colour", "time", "draw", "list", "coords", "legend"];
 const numbers = (text) => (text ?? "").split(",").map(Number).filter(Number.isFinite);
 
@@ -97,6 +96,7 @@ export class CityMap extends HTMLElement {
   static observedAttributes = ["center", "zoom", "bounds", "region", "layers", "marks", "value", "cases", "colour", "heat", "period", "datum", "data-src", "pick"];
 
   map = null;
+  _fonts = FONTS;
   /** Resolves when the map (or what stands in its place) is there. */
   ready = new Promise((resolve) => (this._isReady = resolve));
 
@@ -196,7 +196,7 @@ export class CityMap extends HTMLElement {
       container: this._canvas,
       style: style(this.settings, this.shown),
       ...this._firstView(),
-      localIdeographFontFamily: FONTS,
+      localIdeographFontFamily: "", // the fonts of each text come first
       attributionControl: false,
       dragRotate: false,
       pitchWithRotate: false,
@@ -323,13 +323,12 @@ export class CityMap extends HTMLElement {
     if (!fresh.length) return;
     this._lettered = new Set([...(this._lettered ?? []), ...fresh]);
     await document.fonts.load("16px 'Noto Sans SC'", fresh.join(""));
+    this._fonts = FETCHED;
     if (this.map) this._restyle();
   }
 
   _restyle() {
-    // A list of fonts that was tried before the slices came keeps its boxes: ask by another list.
-    const localIdeographFontFamily = this._lettered ? '"Noto Sans SC", sans-serif' : FONTS;
-    this.map.setStyle(style(this.settings, this.shown), { diff: false, localIdeographFontFamily });
+    this.map.setStyle(style(this.settings, this.shown, this._fonts), { diff: false });
     this.map.once("style.load", () => {
       this._region(this.getAttribute("region"));
       this._cases?.add();

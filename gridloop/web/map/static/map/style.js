@@ -28,7 +28,11 @@ export const theme = () => {
   return named in LOOKS ? named : matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 };
 
-const FONT = ["Noto Sans Regular"]; // a name must stand here; letters are drawn from the page's own fonts
+/** Without glyph files letters are drawn from these fonts of the machine. The second list is for a machine that had
+    no Chinese font when it was first asked: a list that was tried keeps its empty boxes. */
+export const FONTS = ["system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Noto Sans SC"];
+export const FETCHED = ["Noto Sans SC"];
+
 const wide = (...stops) => ["interpolate", ["exponential", 1.6], ["zoom"], ...stops];
 const name = language === "en" ? ["coalesce", ["get", "name_en"], ["get", "name"]] : ["get", "name"];
 
@@ -41,7 +45,8 @@ export const SWITCHES = {
   scenery: ["water", "green", "building", "lane-casing", "lane", "side-casing", "side", "main-casing", "main"],
 };
 
-export function style(settings, shown, look = LOOKS[theme()]) {
+export function style(settings, shown, fonts = FONTS) {
+  const look = LOOKS[theme()];
   const tiles = new URL(`/map/tiles/${settings.edition || "none"}/`, location.href).href;
   const base = settings.basemap;
   const sources = {
@@ -60,7 +65,7 @@ export function style(settings, shown, look = LOOKS[theme()]) {
   const road = (rank) => ({ filter: ["==", ["get", "rank"], rank] });
   const text = (id, layer, size, colour, rest = {}) =>
     city(id, "symbol", layer, {
-      layout: { "text-field": name, "text-font": FONT, "text-size": size, "text-max-width": 8, "text-padding": 6, ...rest.layout },
+      layout: { "text-field": name, "text-font": fonts, "text-size": size, "text-max-width": 8, "text-padding": 6, ...rest.layout },
       paint: { "text-color": colour, "text-halo-color": look.halo, "text-halo-width": 1.6, ...rest.paint },
       ...(rest.filter ? { filter: rest.filter } : {}),
       ...(rest.minzoom ? { minzoom: rest.minzoom } : {}),
