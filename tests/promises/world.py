@@ -80,6 +80,7 @@ def world(db: None) -> Iterator[World]:
             "post": Membership.objects.get(person_id=colleague).pk,
             "token": own_token.pk,
             "indicator": next(iter(standard.current().indicators)),
+            "unit": town.units["HW"],
         }
         yield World({name: _token(name, who, town) for name, who in TABLE["callers"].items()}, things, case.pk)
 
