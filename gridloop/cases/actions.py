@@ -811,10 +811,15 @@ def note_deadlines_before(moments: Mapping[int, datetime]) -> int:
     """
     with transaction.atomic():
         timed = Case.objects.filter(id__in=moments, overdue_at=None, due_at__isnull=False)
-        rows = [(case, moments[case.id]) for case in timed.select_for_update(of=("self",)).order_by("id")]
-        late = [case for case, at in rows if case.due_at is not None and case.due_at < at]
+        used = [
+            case_id
+            for case_id, *reached in timed.values_list("id", "warn_at", "due_at")
+            if any(moment is not None and moment < moments[case_id] for moment in reached)
+        ]
+        rows = list(timed.filter(id__in=used).select_for_update(of=("self",)).order_by("id"))
+        late = [case for case in rows if case.due_at is not None and case.due_at < moments[case.id]]
         known = {case.id for case in late}
-        near = [case for case, at in rows if case.warn_at is not None and case.warn_at < at and case.id not in known]
+        near = [case for case in rows if case.id not in known]
         events = [_told(e.DeadlinePassed, case, moments[case.id]) for case in late]
         events += [_told(e.DeadlineNear, case, moments[case.id]) for case in near]
         update_rows([*late, *near], ["warn_at", "overdue_at"])
@@ -862,6 +867,17 @@ def resume_due(*, at: datetime | None = None, limit: int = 1000) -> int:
         )
         move_cases([Move(case_id=i, verb="resume") for i in ids], viewer=SYSTEM, at=now)
     return len(ids)
+
+
+def tell_of_export(*, count: int, query: str, text: bool, viewer: Viewer, at: datetime | None = None) -> None:
+    """Put on record that cases are taken out in a file. The words of a search stay out of the record."""
+    viewer.need("export")
+    narrowed = search.read_filter(query).without("q").query()
+    told = e.CasesExported(
+        subject=viewer.actor, actor=viewer.actor, at=at or clock.now(), count=count, query=narrowed, text=text
+    )
+    with transaction.atomic():
+        publish([told])
 
 
 # --- saved lists -----------------------------------------------------------------------------------------------------
@@ -1027,4 +1043,5 @@ __all__ = [
     "restore_view",
     "resume_due",
     "save_view",
+    "tell_of_export",
 ]

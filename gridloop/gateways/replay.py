@@ -226,7 +226,7 @@ class Round:
 class _Player:
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        self.worker = Worker(mortal=False)
+        self.worker = Worker(mortal=False, bulk=10 * WINDOW)  # a case is noted once a window
         self.near: dict[tuple[str, int, int], list[_Beside]] = defaultdict(list)
         """The placed requests, by type and square."""
         self.gates = {
