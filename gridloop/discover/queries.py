@@ -22,6 +22,7 @@ from gridloop.discover.models import Report
 from gridloop.discover.rules.classify import Classifier
 from gridloop.discover.rules.duplicates import similar
 from gridloop.discover.rules.place import METRES, Entry, Gazetteer
+from gridloop.kernel.errors import not_found
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.sealing import Finding
@@ -239,6 +240,14 @@ def suggestion_of(report: Report, *, viewer: Viewer, at: datetime) -> Suggestion
     """What the machine thinks now of a report on the triage list."""
     text = f"{report.title}。{report.text}" if report.title else report.text
     return suggest(text, viewer=viewer, at=at, address=report.address, lon=report.lon, lat=report.lat)
+
+
+def report_called(number: str, *, viewer: Viewer) -> Report:
+    """The report with this number, for whoever takes reports on (`accept`). Raises `Refused` (404)."""
+    report = Report.objects.filter(number=number).first() if viewer.may("accept") else None
+    if report is None:
+        raise not_found()
+    return report
 
 
 def report_by_secret(number: str, secret: str) -> Report | None:

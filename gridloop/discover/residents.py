@@ -14,6 +14,9 @@ from gridloop.people.viewer import ANONYMOUS
 from gridloop.registry.actions import give_out, wipe_on_request
 from gridloop.registry.queries import own_masked
 
+MAX_WORDS = 2_000
+"""Characters in which a resident tells what happened."""
+
 
 def report_of_link(secret: str) -> Report | None:
     """The report of whoever holds its secret link; None for any other word. Found by the hash, the only thing kept."""

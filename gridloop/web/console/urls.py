@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, register_converter
 
-from gridloop.web.console import case, verbs
+from gridloop.web.console import case, dispatching, intake, triage, verbs
 
 
 class CaseNumber:
@@ -33,4 +33,9 @@ urlpatterns: list[URLPattern] = [
     path("people", verbs.people),
     path("types", verbs.types),
     path("places", verbs.places),
+    path("intake", intake.page),
+    path("intake/suggest", intake.suggestions),
+    path("intake/taken/<str:number>", intake.taken),
+    path("triage", triage.page),
+    path("dispatch", dispatching.page),
 ]

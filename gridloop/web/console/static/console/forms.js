@@ -25,7 +25,7 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches?.("form input[type=search]") && !event.isComposing) {
     if (event.key === "Enter") event.preventDefault();
     if (event.key === "Enter" || event.key === "ArrowDown") {
-      const first = event.target.form.querySelector(".found input, .found button, .answer-list button");
+      const first = event.target.parentElement.querySelector(".found input, .found button, .answer-list button");
       if (first) {
         event.preventDefault();
         first.focus();
