@@ -28,6 +28,18 @@ class CaseOpened(CaseEvent):
     """A report became a case. `about.words` is the SHA-256 of its text and address, which stay out of the record."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasesExported(Happened):
+    """Cases left the house in a file (subject ``person:id``): how many, by which filter, with what was said or without.
+
+    `query` is the filter without the words that were looked for: people look for names.
+    """
+
+    count: int
+    query: str
+    text: bool
+
+
 class CaseAccepted(CaseEvent):
     """受理: intake takes it on."""
 

@@ -409,6 +409,12 @@ def _units(filters: Iterable[CaseFilter]) -> dict[str, int]:
     return found
 
 
+def unknown_units(filters: Iterable[CaseFilter]) -> set[str]:
+    """The codes that filters name and no unit has."""
+    codes = {code for wanted in filters for code in wanted.unit}
+    return codes - units_by_code(codes).keys() if codes else set()
+
+
 def chosen(viewer: Viewer, wanted: CaseFilter, *, now: datetime) -> QuerySet[Case]:
     """All cases of the list, unsorted, as one query: for a narrow list, or to read it through from end to end."""
     return cases_for(viewer).filter(_where(wanted, viewer, now, _units([wanted])))

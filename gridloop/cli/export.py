@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from gridloop.cli import ground, show
 from gridloop.cli.speaking import Group, option
 from gridloop.cli.words import say
-
-COLUMNS = (
-    "number", "state", "case_type", "catalog_version", "urgent", "source", "region_code", "address", "lon", "lat",
-    "callers", "unit", "reported_at", "opened_at", "filed_at", "dispatched_at", "handled_at", "closed_at",
-    "handle_due_at", "extensions", "suspensions", "returns", "reworks", "reopened",
-)  # fmt: skip
-"""What a case's row holds. What a citizen wrote comes only when asked for; who it was is never here."""
 
 
 @click.group(cls=Group, help=say("导出数据。", "Take data out."))
@@ -43,21 +35,21 @@ def cases(file: Path, region: str, state: str, with_text: bool) -> None:
         raise click.UsageError(say(f"{file} 已存在。", f"{file} exists already."))
     with ground.database():
         from gridloop.cases.queries import cases_for
+        from gridloop.cases.search import EXPORTED, exported
         from gridloop.kernel.tables import write_table
         from gridloop.people.viewer import SYSTEM
 
-        found = cases_for(SYSTEM).select_related("unit").order_by("id")
+        found = cases_for(SYSTEM)
         if region:
             found = found.filter(region_code__startswith=region)
         if state:
             found = found.filter(state=state)
-        zone = ZoneInfo(ground.settings().GRIDLOOP_ZONE)
-        columns = (*COLUMNS, "text") if with_text else COLUMNS
+        columns = (*EXPORTED, "text") if with_text else EXPORTED
         with show.progress(say("案件", "Cases"), found.count()) as advance:
 
             def rows() -> Iterator[list[Any]]:
-                for case in found.iterator(chunk_size=2_000):
-                    yield [_cell(case, column, zone) for column in columns]
+                for row in exported(found, columns):
+                    yield row
                     advance(1)
 
             written = write_table(file, columns, rows())
@@ -88,12 +80,3 @@ def map_(file: Path, region: str, level: str | None, datum: str) -> None:
 
         written = export_geojson(file, region, level=level, datum=datum)
     show.summary(say(f"已写入 {file}", f"Written to {file}"), {say("区域", "regions"): written})
-
-
-def _cell(case: Any, column: str, zone: ZoneInfo) -> Any:
-    if column == "unit":
-        return case.unit.code if case.unit else ""
-    value = getattr(case, column)
-    if value is not None and column.endswith("_at"):
-        return value.astimezone(zone).isoformat(timespec="seconds")
-    return value

@@ -184,4 +184,6 @@ def _form(
         "first_day": date.fromordinal(day_of(now).toordinal() + 1),
         "last_day": date.fromordinal(day_of(now).toordinal() + 365),
     }
-    return show(request, "console/list_bulk.html" if is_fragment(request) else "console/list_bulk_page.html", context)
+    return show(
+        request, "console/list_bulk_dialog.html" if is_fragment(request) else "console/list_bulk_page.html", context
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, register_converter
 
-from gridloop.web.console import case, dispatching, intake, triage, verbs
+from gridloop.web.console import bulk, case, dispatching, export, home, intake, lists, saved, triage, verbs
 
 
 class CaseNumber:
@@ -22,6 +22,17 @@ class CaseNumber:
 register_converter(CaseNumber, "case")
 
 urlpatterns: list[URLPattern] = [
+    path("", home.home),
+    path("cases", lists.cases),
+    path("cases/columns", lists.columns),
+    path("cases/export", export.export),
+    path("cases/bulk/choose", bulk.choose),
+    path("cases/bulk", bulk.act),
+    path("lists", saved.save),
+    path("lists/<int:view_id>/rename", saved.rename),
+    path("lists/<int:view_id>/move", saved.move),
+    path("lists/<int:view_id>/remove", saved.remove),
+    path("lists/<int:view_id>/restore", saved.restore),
     path("cases/<case:number>", case.page),
     path("cases/<case:number>/reveal", case.reveal),
     path("cases/<case:number>/presence", case.presence),
