@@ -113,6 +113,12 @@ def passed(viewer: Viewer, span: Span) -> dict[str, int]:
     return dict.fromkeys(PASSED, 0) | dict(counted)
 
 
+def last_passed(viewer: Viewer) -> datetime | None:
+    """When one of the viewer's cases last passed a step; None = never."""
+    rows = _events(viewer, Span(), [name for _, events in PASSED.values() for name in events])
+    return rows.order_by("-id").values_list("at", flat=True).first()
+
+
 def cases_that_passed(viewer: Viewer, step: str, span: Span) -> QuerySet[Case]:
     """The cases behind one figure of `passed`, the latest first."""
     subjects = _events(SYSTEM, span, PASSED[step][1]).values("subject")

@@ -73,7 +73,7 @@ def gather() -> Path:
     return target
 
 
-class Assets(WhiteNoiseMiddleware):
+class Assets(WhiteNoiseMiddleware):  # type: ignore[misc]  # whitenoise carries no types
     """Serves the gathered files; everything under the digest may be cached for ever."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast, overload
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -51,6 +51,10 @@ def viewer_of(request: HttpRequest) -> Viewer:
     return viewer
 
 
+@overload
+def staff(page: Page[P], /) -> View[P]: ...
+@overload
+def staff(*any_of: str) -> Callable[[Page[P]], View[P]]: ...
 def staff(*any_of: Any) -> Any:
     """A page for those who work here: ``@staff``, or ``@staff("file", "dispatch")`` for whoever has one of these."""
     if len(any_of) == 1 and callable(any_of[0]):
@@ -85,7 +89,7 @@ def _guarded(page: Page[P], any_of: tuple[str, ...], *, settled: bool = True) ->
 
         return _private(_answered(request, body))
 
-    return view
+    return cast(View[P], view)
 
 
 def public(page: Page[P]) -> View[P]:
@@ -94,10 +98,10 @@ def public(page: Page[P]) -> View[P]:
     @wraps(page)
     def view(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         response = _answered(request, lambda: page(request, viewer_of(request), *args, **kwargs))
-        patch_vary_headers(response, ("Cookie", "Accept-Language"))  # type: ignore[arg-type]
+        patch_vary_headers(response, ("Cookie", "Accept-Language"))
         return response
 
-    return view
+    return cast(View[P], view)
 
 
 def _to(address: str, request: HttpRequest) -> HttpResponse:
@@ -116,7 +120,7 @@ def _to(address: str, request: HttpRequest) -> HttpResponse:
 
 def _private(response: HttpResponseBase) -> HttpResponseBase:
     if "Cache-Control" not in response:
-        patch_cache_control(response, private=True, no_store=True)  # type: ignore[arg-type]
+        patch_cache_control(response, private=True, no_store=True)
     return response
 
 

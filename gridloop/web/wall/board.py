@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 
 from gridloop.cases.search import CaseFilter, counts, foremost, overdue_by_unit
 from gridloop.cases.workflow import STATES
-from gridloop.evaluate.queries import PASSED, Span, cases_behind, cases_that_passed, passed, rates
+from gridloop.evaluate.queries import PASSED, Span, cases_behind, cases_that_passed, last_passed, passed, rates
 from gridloop.handle.queries import newest_pairs
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Mistake, Mistakes, not_found
@@ -53,9 +53,9 @@ def _midnight(now: datetime) -> datetime:
     return now.astimezone(zone()).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _day(request: HttpRequest, now: datetime) -> Span:
-    """The day that is shown: today in the district, or the last one on which something can be seen (``?day=``)."""
-    start = _midnight(now)
+def _day(request: HttpRequest, viewer: Viewer, now: datetime) -> Span:
+    """The day that is shown: the one asked for (``?day=``), else the last on which anything happened."""
+    start = _midnight(last_passed(viewer) or now)
     asked = request.GET.get("day", "")
     if asked:
         try:
@@ -73,16 +73,17 @@ def _day(request: HttpRequest, now: datetime) -> Span:
     return Span(start, start + timedelta(days=1))
 
 
-def _ranking(viewer: Viewer, now: datetime) -> list[Ranked]:
+def _ranking(viewer: Viewer, now: datetime) -> list[Ranked] | None:
+    """The units by their outcomes this month; None for whom scores are not meant."""
     if not viewer.may("read_scores"):
-        return []
+        return None
     known = standard.current().indicators
     chosen = [known[name] for name in RANKED if name in known]
     found = rates(chosen, by="unit", viewer=viewer, span=Span(_month(now))) if chosen else {}
     units = {str(u.pk): u for u in Unit.objects.filter(pk__in=[int(g) for g in found if g])}
     rows = [(units[group], tuple(of[i.id] for i in chosen)) for group, of in found.items() if group in units]
     rows = [row for row in rows if row[1][0].value is not None]
-    rows.sort(key=lambda row: (row[1][0].small_sample, -row[1][0].value, -row[1][0].out_of, row[0].code))
+    rows.sort(key=lambda row: (row[1][0].small_sample, -(row[1][0].value or 0), -row[1][0].out_of, row[0].code))
     places: list[Ranked] = []
     for unit, of in rows:
         above = places[-1] if places else None
@@ -100,7 +101,7 @@ def _month(now: datetime) -> datetime:
 
 def _board(request: HttpRequest, viewer: Viewer) -> dict[str, Any]:
     now = clock.now()
-    day = _day(request, now)
+    day = _day(request, viewer, now)
     cells = [CaseFilter(state=states, clock=(colour,)) for _, _, states in GROUPS for colour in COLOURS]
     whole = [CaseFilter(state=states) for _, _, states in GROUPS]
     alarms = [
@@ -135,9 +136,9 @@ def _board(request: HttpRequest, viewer: Viewer) -> dict[str, Any]:
         "open": sum(c.n for c in sums),
         "alarms": [{"key": k, "count": c, "query": f.query()} for k, c, f in zip(names, told, alarms, strict=True)],
         "flow": [{"key": k, "name": PASSED[k][0], "count": flow[k]} for k in PASSED],
-        "late": foremost(viewer, [alarms[0]], now=now, each=5)[0],
+        "late": foremost(viewer, [alarms[0]], now=now, each=6)[0],
         "late_units": overdue_by_unit(viewer, now=now, most=5),
-        "ranking": _ranking(viewer, now)[:ROWS],
+        "ranking": (ranking := _ranking(viewer, now)) and ranking[:ROWS],
         "indicators": [standard.current().indicators[i] for i in RANKED if i in standard.current().indicators],
         "pairs": newest_pairs(viewer, most=3),
         "types": standard.current().case_types,
@@ -170,7 +171,7 @@ def behind_step(request: HttpRequest, viewer: Viewer, step: str) -> HttpResponse
     """The cases that passed a step on the day."""
     if step not in PASSED:
         raise not_found()
-    span = _day(request, clock.now())
+    span = _day(request, viewer, clock.now())
     day = span.start.date().isoformat() if span.start else ""
     heading = Sentence(zh=f"{day} {PASSED[step][0].zh}", en=f"{PASSED[step][0].en} on {day}")
     return _listed(request, viewer, heading, cases_that_passed(viewer, step, span))

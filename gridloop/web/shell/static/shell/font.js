@@ -14,5 +14,7 @@ if (drawn("国") === drawn("街")) {
   const sheet = document.createElement("link");
   sheet.rel = "stylesheet";
   sheet.href = new URL("../vendor/noto/noto.css", import.meta.url).href;
+  // With our font first in the list, what was already drawn as boxes is drawn anew.
+  sheet.addEventListener("load", () => document.documentElement.classList.add("own-font"));
   document.head.append(sheet);
 }
