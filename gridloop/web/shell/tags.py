@@ -45,6 +45,14 @@ def told(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+@register.filter
+def named(thing: Any) -> str:
+    """The name of a unit, a region or anything else that has one in both languages; Chinese where it has no other."""
+    if thing is None:
+        return "—"
+    return (in_english() and getattr(thing, "name_en", "")) or str(thing.name)
+
+
 @register.simple_tag
 def asset(name: str) -> str:
     """The address of a static file."""
