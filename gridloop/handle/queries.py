@@ -215,12 +215,12 @@ def picture_headers(file: Path, name: str) -> dict[str, str]:
     }
 
 
-def spoken_note(viewer: Viewer, evidence_id: int) -> tuple[Path, str]:
-    """The file of a spoken note that this viewer may hear, and its media type. Raises `Refused` (404)."""
+def spoken_note(viewer: Viewer, evidence_id: int) -> tuple[bytes, str]:
+    """A spoken note that this viewer may hear, and its media type. Raises `Refused` (404)."""
     row = evidence_for(viewer).filter(id=evidence_id, stage=Evidence.Stage.NOTE).first()
     if row is None:
         raise not_found()
-    return folder() / row.original, row.media_type
+    return (folder() / row.original).read_bytes(), row.media_type
 
 
 def folder() -> Path:

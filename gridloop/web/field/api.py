@@ -29,7 +29,7 @@ from gridloop.handle.field import (
     upload_of,
 )  # fmt: skip
 from gridloop.handle.models import Upload
-from gridloop.handle.queries import served_file, spoken_note
+from gridloop.handle.queries import served_file, spoken_note, thumbnail_file
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Mistakes, Refused, not_found
 from gridloop.kernel.language import Sentence
@@ -39,7 +39,7 @@ from gridloop.people.sessions import lease_of, order_for
 from gridloop.people.viewer import Viewer
 from gridloop.standard.queries import current
 from gridloop.territory.queries import names_of
-from gridloop.web.shell.pages import staff
+from gridloop.web.shell.pages import public, staff
 
 MAX_ITEMS = 50
 WORKS = ("report", "verify", "start", "hand_back", "check", "self_handle")
@@ -50,13 +50,16 @@ WORKS = ("report", "verify", "start", "hand_back", "check", "self_handle")
 
 
 @require_GET
-@staff
+@public
 def me(request: HttpRequest, viewer: Viewer) -> JsonResponse:
-    """Who is logged in, the token for what changes something, and the mark by which a lost device is told to wipe."""
+    """Who is logged in, the token for what changes something, and the mark by which a lost device is told to wipe.
+
+    ``id`` is null for a stranger, and for whoever has to change the password first.
+    """
     person = own_person(viewer)
-    if person is None:
-        raise not_found()
-    return JsonResponse(
+    if person is None or person.must_change_password:
+        return _unkept(JsonResponse({"id": None, "go": "/login" if person is None else "/password"}))
+    answer = JsonResponse(
         {
             "id": person.pk,
             "name": person.name,
@@ -68,15 +71,19 @@ def me(request: HttpRequest, viewer: Viewer) -> JsonResponse:
             "zone": getattr(settings, "GRIDLOOP_ZONE", "Asia/Shanghai"),
         }
     )
+    return _unkept(answer)
+
+
+def _unkept(response: JsonResponse) -> JsonResponse:
+    response["Cache-Control"] = "private, no-store"
+    return response
 
 
 @csrf_exempt  # asked by a device whose session is over; it changes nothing
 @require_POST
 def lease(request: HttpRequest) -> JsonResponse:
     """What a device that is no longer logged in does with what it keeps: wait for its owner, or wipe."""
-    response = JsonResponse({"order": order_for(request.read(600).decode("ascii", "replace"))})
-    response["Cache-Control"] = "no-store"
-    return response
+    return _unkept(JsonResponse({"order": order_for(request.read(600).decode("ascii", "replace"))}))
 
 
 @require_GET
@@ -139,7 +146,9 @@ def one_component(request: HttpRequest, viewer: Viewer, code: str) -> JsonRespon
 @require_GET
 @staff(*WORKS)
 def picture(request: HttpRequest, viewer: Viewer, evidence_id: int) -> HttpResponse:
-    """The copy of a photograph that staff may see."""
+    """The copy of a photograph that staff may see; with ``?small`` the small one."""
+    if "small" in request.GET:
+        return _file(HttpResponse(thumbnail_file(viewer, evidence_id).read_bytes(), content_type="image/webp"))
     return _file(HttpResponse(served_file(viewer, evidence_id).read_bytes(), content_type="image/jpeg"))
 
 

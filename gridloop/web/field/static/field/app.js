@@ -201,6 +201,7 @@ async function _refresh() {
   try {
     const sent = Date.now();
     const me = await call("GET", "me");
+    if (me.id === null) throw new Over(me.go);
     skew = new Date(me.at) - (sent + Date.now()) / 2;
     setToken(me.csrf);
     app.csrf = me.csrf;
@@ -210,6 +211,8 @@ async function _refresh() {
     if (app.store.locked) return;
     app.me = me;
     setZone(me.zone);
+    const works = ["report", "verify", "start", "hand_back", "check", "self_handle"];
+    if (!works.some((word) => me.may.includes(word))) throw new No(403, { sentence: say("您的岗位没有现场工作。", "Your post has no work in the street.") });
     const [bundle, standard, ground] = await Promise.all([call("GET", "tasks"), call("GET", "standard"), call("GET", "map")]);
     Object.assign(app, { bundle, standard, ground, heard: Date.now() });
     await Promise.all([app.store.put("me", me), app.store.put("tasks", bundle), app.store.put("standard", standard), app.store.put("map", ground)]);
@@ -223,6 +226,7 @@ async function _refresh() {
     else if (error instanceof Offline) app.online = false;
     else if (error instanceof No) {
       app.again = h("p", { class: "notice bad" }, error.sentence);
+      app.me = null;
       render(true);
     } else throw error;
   } finally {
@@ -289,30 +293,47 @@ export async function leave() {
 }
 
 // --- pictures ---
-/** Fetch the pictures of the tasks one after the other, so that they are there without a link. */
+const BEFORE = new Set(["report", "verify", "before"]);
+
+/** The picture of a task that is laid over the camera. */
+export const ghostOf = (task) => task.pictures.find((p) => BEFORE.has(p.stage)) ?? null;
+
+/** Fetch the pictures of the tasks one after the other, small, and large only what is laid over the camera. */
 async function pictures(bundle) {
-  const wanted = bundle.tasks.flatMap((t) => t.pictures.filter((p) => p.stage !== "note").map((p) => `picture:${p.id}`)).slice(0, PICTURES);
+  const wanted = new Set();
+  for (const t of bundle.tasks) {
+    for (const p of t.pictures) if (p.stage !== "note") wanted.add(`small:${p.id}`);
+    const ghost = ghostOf(t);
+    if (ghost) wanted.add(`large:${ghost.id}`);
+    if (wanted.size > PICTURES) break;
+  }
   const kept = new Set(await app.store.names());
-  for (const name of kept) if (name.startsWith("picture:") && !wanted.includes(name)) await app.store.remove(name);
+  for (const name of kept) if (/^(small|large):/.test(name) && !wanted.has(name)) await app.store.remove(name);
   for (const name of wanted) {
-    if (kept.has(name)) continue;
+    if (kept.has(name) || !app.store || app.store.locked) continue;
     try {
-      const { bytes } = await call("GET", `pictures/${name.slice(8)}`, { raw: true });
-      if (app.store && !app.store.locked) await app.store.putBytes(name, bytes);
+      await fetchPicture(name);
     } catch (error) {
       if (!(error instanceof No)) return;
     }
   }
 }
 
-/** A kept picture as a Blob, from the server if it is not kept yet; null without a link. */
-export async function picture(id) {
-  const kept = await app.store.getBytes(`picture:${id}`);
-  if (kept) return new Blob([kept], { type: "image/jpeg" });
+async function fetchPicture(name) {
+  const [size, id] = name.split(":");
+  const { bytes } = await call("GET", `pictures/${id}${size === "small" ? "?small" : ""}`, { raw: true });
+  await app.store?.putBytes(name, bytes);
+  return bytes;
+}
+
+/** A picture as a Blob, large if that is kept, or from the server; null where there is none without a link. */
+export async function picture(id, { large = false } = {}) {
+  for (const size of large ? ["large", "small"] : ["small", "large"]) {
+    const kept = await app.store.getBytes(`${size}:${id}`);
+    if (kept) return new Blob([kept]);
+  }
   try {
-    const { bytes } = await call("GET", `pictures/${id}`, { raw: true });
-    await app.store.putBytes(`picture:${id}`, bytes);
-    return new Blob([bytes], { type: "image/jpeg" });
+    return new Blob([await fetchPicture(`${large ? "large" : "small"}:${id}`)]);
   } catch {
     return null;
   }
@@ -323,6 +344,7 @@ applySun();
 if ("serviceWorker" in navigator) navigator.serviceWorker.register("/field/worker.js", { scope: "/field/" }).catch(() => {});
 navigator.storage?.persist?.();
 addEventListener("hashchange", () => render());
+document.fonts?.addEventListener?.("loadingdone", () => frame());
 addEventListener("online", () => {
   app.online = true;
   refresh().then(() => app.outbox?.send(true));

@@ -187,7 +187,7 @@ export function act(app, [number, verb, outcome = ""]) {
     };
     update();
     const shoot = async () => {
-      const ghost = ["after", "check"].includes(stage) && ghosts.length ? await app.picture(ghosts[0].id) : null;
+      const ghost = ["after", "check"].includes(stage) && ghosts.length ? await app.picture(ghosts[0].id, { large: true }) : null;
       const blob = await photograph({ ghost });
       if (!blob) return;
       taken.push({ stage, blob, url: URL.createObjectURL(blob) });
