@@ -422,7 +422,7 @@ class _Telling:
         if name == "ExtensionAsked":
             self.asked = readable(data.get("reason", ""))
         elif name == "CaseExtended":
-            reason = reason or self.asked
+            reason = self.asked or reason  # why it was needed says more than why it was granted
         if name in ("CaseHandedBack", "CaseSelfHandled"):
             self.answer, self.answered_at = reason, event.at
         if name in ENDED:

@@ -23,6 +23,8 @@ from gridloop.people.viewer import Viewer
 from gridloop.web.portal import areas
 from gridloop.web.shell.pages import public, show
 
+SIGNS = {"open": "work", "solved": "end", "stopped": "halt"}
+"""State for the public -> the kind by which the map draws it."""
 MOST_ROWS = 20_000
 """Rows of one table to take away; who wants more asks month by month."""
 BLOCK = 500
@@ -148,14 +150,18 @@ def picture(request: HttpRequest, viewer: Viewer, number: str, picture: int) -> 
 @public
 def squares(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Where they are, as GeoJSON: one point for each square of about 100 m and each state, never a case's own place."""
-    found = door.public_squares(Asked.of(request).filter())
     features = [
         {
             "type": "Feature",
             "geometry": {"type": "Point", "coordinates": [lon, lat]},
-            "properties": {"group": group, "count": count, "number": newest},
+            "properties": {
+                "id": f"{newest}-{group}",
+                "label": f"{GROUPS[group]} {count}",
+                "href": reverse("portal:case", args=[newest]),
+                "kind": SIGNS[group],
+            },
         }
-        for lon, lat, group, count, newest in found
+        for lon, lat, group, count, newest in door.public_squares(Asked.of(request).filter())
     ]
     response = JsonResponse({"type": "FeatureCollection", "features": features}, content_type="application/geo+json")
     response["Cache-Control"] = "public, max-age=60"
