@@ -275,7 +275,9 @@ def attach_uploads(cases: Mapping[int, int], *, at: datetime | None = None) -> i
     now = at or clock.now()
     done = 0
     with transaction.atomic():
-        waiting = Upload.objects.filter(report_id__in=list(cases), complete=True, evidence_id=None, refused=None)
+        waiting = Upload.objects.filter(
+            report_id__in=list(cases), complete=True, evidence_id=None, refused__isnull=True
+        )
         rows = list(waiting.select_for_update().order_by("id"))
         viewers = viewers_for({row.person_id for row in rows}, now) if rows else {}
         seen = {row.id: cases_for(viewers[row.person_id]).filter(id=cases[row.report_id or 0]).exists() for row in rows}
@@ -362,7 +364,7 @@ def forget_old(*, at: datetime | None = None, limit: int = 500) -> int:
     with transaction.atomic():
         old = Errand.objects.filter(at__lt=now - KEPT).order_by("at").values_list("id", flat=True)[:limit]
         gone, _ = Errand.objects.filter(id__in=list(old)).delete()
-        kept = Upload.objects.filter(touched_at__lt=now - ABANDONED, complete=False, refused=None)
+        kept = Upload.objects.filter(touched_at__lt=now - ABANDONED, complete=False, refused__isnull=True)
         kept = kept | Upload.objects.filter(touched_at__lt=now - KEPT)
         rows = list(kept.select_for_update(skip_locked=True).order_by("touched_at")[:limit])
         Upload.objects.filter(id__in=[row.pk for row in rows]).delete()

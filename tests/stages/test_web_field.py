@@ -86,7 +86,7 @@ def send(client: Client, content: bytes, key: UUID, piece: int = 700, **what: An
     return told
 
 
-# --- errands -------------------------------------------------------------------------------------------------------
+# --- errands -----------------------------------------------------------------------------------------------------
 
 
 def test_an_errand_handed_in_twice_is_done_once_and_answered_alike(desk: Desk) -> None:
@@ -181,7 +181,7 @@ def test_answers_are_kept_for_more_than_thirty_days_and_then_forgotten(desk: Des
     assert not Errand.objects.exists()
 
 
-# --- files in pieces -------------------------------------------------------------------------------------------------
+# --- files in pieces ---------------------------------------------------------------------------------------------
 
 
 def test_a_file_goes_on_where_it_was_cut_and_becomes_evidence_once(desk: Desk) -> None:
@@ -265,7 +265,7 @@ def test_an_abandoned_file_is_given_up_after_a_week(desk: Desk) -> None:
     assert not Upload.objects.exists()
 
 
-# --- reports -----------------------------------------------------------------------------------------------------------
+# --- reports -----------------------------------------------------------------------------------------------------
 
 
 def a_report(here: District, **more: Any) -> dict[str, Any]:
@@ -331,7 +331,7 @@ def test_one_bad_item_does_not_hold_up_the_others(here: District) -> None:
     assert Report.objects.count() == 1
 
 
-# --- what it takes along -----------------------------------------------------------------------------------------------
+# --- what it takes along -----------------------------------------------------------------------------------------
 
 
 def test_the_tasks_are_those_with_which_the_person_can_do_something(desk: Desk) -> None:
@@ -413,7 +413,7 @@ def test_a_guess_names_the_type_that_the_words_mean(here: District) -> None:
     assert MANHOLE.split(":")[0] in found["types"][0][0]
 
 
-# --- the application ------------------------------------------------------------------------------------------------
+# --- the application ---------------------------------------------------------------------------------------------
 
 
 def test_the_page_of_the_application_knows_nobody(here: District) -> None:
