@@ -99,3 +99,15 @@ class FactorsReset(Happened):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryCodesMade(Happened):
     pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelKept(Happened):
+    """Notices may leave this way; its address stays out of the record."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSwitched(Happened):
+    active: bool

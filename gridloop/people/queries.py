@@ -177,6 +177,32 @@ def notices_for(viewer: Viewer, *, unread_only: bool = False) -> QuerySet[Notice
     return notices.filter(read_at__isnull=True) if unread_only else notices
 
 
+def unread_notices(viewer: Viewer) -> int:
+    """How many notices this person has not read; counted up to 100."""
+    return Notice.objects.filter(person_id=viewer.person_id or 0, read_at__isnull=True)[:100].count()
+
+
+def notices_page(viewer: Viewer, *, cursor: str = "", size: int = 50) -> tuple[list[Notice], str]:
+    """One page of what this person was told, the unread first, each part newest first; and the cursor of the next.
+
+    A cursor is the part and the last id of the page before: ``u17`` (unread) or ``r17`` (read).
+    """
+    mine = Notice.objects.filter(person_id=viewer.person_id or 0).order_by("-id")
+    part, after = cursor[:1], int(cursor[1:]) if cursor[1:].isascii() and cursor[1:].isdigit() else None
+    rows: list[Notice] = []
+    if part != "r":
+        unread = mine.filter(read_at__isnull=True)
+        rows = list((unread.filter(id__lt=after) if after is not None and part == "u" else unread)[: size + 1])
+    if len(rows) <= size:
+        read = mine.filter(read_at__isnull=False)
+        read = read.filter(id__lt=after) if after is not None and part == "r" else read
+        rows += read[: size + 1 - len(rows)]
+    if len(rows) <= size:
+        return rows, ""
+    last = rows[size - 1]
+    return rows[:size], f"{'u' if last.read_at is None else 'r'}{last.pk}"
+
+
 def holders_of(roles: Iterable[str], at: datetime | None = None) -> list[int]:
     """The ids of the active persons who hold one of the roles on that day, ascending."""
     return sorted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from gridloop.web.account import entry, own, provider
+from gridloop.web.account import channels, entry, notices, own, provider
 
 urlpatterns: list[URLPattern] = [
     path("login", entry.log_in, name="log-in"),
@@ -24,4 +24,15 @@ urlpatterns: list[URLPattern] = [
     path("account/second-factor/remove", own.remove, name="remove-factor"),
     path("account/second-factor/passkey", own.ask_new_passkey, name="ask-new-passkey"),
     path("account/second-factor/passkey/answer", own.new_passkey, name="new-passkey"),
+    path("account/bell", notices.bell, name="bell"),
+    path("account/notices", notices.notices, name="notices"),
+    path("account/notices/read", notices.read, name="read"),
+    path("account/notices/choices", notices.choices, name="choices"),
+    path("account/notices/choose", notices.choose, name="choose"),
+    path("account/notices/<int:notice_id>", notices.open_notice, name="notice"),
+    path("account/channels", channels.channels, name="channels"),
+    path("account/channels/keep", channels.keep, name="keep-channel"),
+    path("account/channels/switch", channels.switch, name="switch-channel"),
+    path("account/channels/try", channels.attempt, name="try-channel"),
+    path("account/channels/again", channels.again, name="again"),
 ]
