@@ -55,6 +55,9 @@ def _expected(row: dict[str, Any]) -> dict[str, str]:
     assert not unknown, f"{row['url']}: no caller {unknown}"
     otherwise = row.get("else", "denied")
     expected = {name: "allowed" if name in allowed else otherwise for name in PEOPLE}
+    for verdict in ("denied", "hidden"):  # who gets neither what is said of the allowed nor what the rest gets
+        named = {one for name in row.get(verdict, []) for one in TABLE["groups"].get(name, [name])}
+        expected |= dict.fromkeys(named & set(PEOPLE), verdict)
     return expected | {
         "anonymous": "allowed" if "everybody" in row.get("allowed", []) else row.get("anonymous", "login")
     }
@@ -67,14 +70,15 @@ def _ask(client: Client, row: dict[str, Any], things: dict[str, Any]) -> str:
     assert "{" not in path, f"{row['url']}: name what stands for {path}"
     if "query" in row:
         path += "?" + row["query"]
-    method, sent = row.get("method", "GET"), row.get("send")
+    method = row.get("method", "GET")
+    sent = {name: things.get(str(value), value) for name, value in row.get("send", {}).items()}
     with transaction.atomic():
         if method == "GET":
             answer = client.get(path)
         elif row.get("json"):
-            answer = client.generic(method, path, json.dumps(sent or {}), content_type="application/json")
+            answer = client.generic(method, path, json.dumps(sent), content_type="application/json")
         else:
-            answer = client.post(path, sent or {}) if method == "POST" else client.generic(method, path, b"")
+            answer = client.post(path, sent) if method == "POST" else client.generic(method, path, b"")
         transaction.set_rollback(True)
     assert answer.status_code < 500, f"{method} {path}: {answer.content[:500]!r}"
     if answer.status_code == 401 or (answer.status_code == 302 and answer["Location"].startswith("/login?")):

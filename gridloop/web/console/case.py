@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -103,6 +104,7 @@ def page(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
             "cannot": [v for v in verbs if v.why_not is not None and v.here],
             "later": [v for v in verbs if v.why_not is not None and not v.here],
             "main": main_verb(verbs),
+            "mark": json.dumps([[case.lon, case.lat, case.number]]),
             "present": present_at(case.pk, viewer=viewer, at=now),
             "done": request.GET.get("done", ""),
             "moment_now": now,
@@ -260,8 +262,11 @@ def rows(times: Clocks, now: datetime) -> list[Row]:
 
 
 def limit_words(limit: Limit) -> Sentence:
-    """A limit in the words of its clock: 4 working hours."""
+    """A limit in the words of its clock: 4 working hours; less than one hour in minutes."""
     zh, en = CLOCKS[limit.clock]
+    if limit.amount < 1 and limit.clock in (Clock.URGENT_HOUR, Clock.WORK_HOUR):
+        minutes = int(limit.amount * 60)
+        return Sentence(zh=f"{minutes}分钟（{zh}）", en=f"{minutes} min ({en})")
     return Sentence(zh=f"{limit.amount}{zh}", en=f"{limit.amount} {en}")
 
 

@@ -1,4 +1,4 @@
-"""The triage list: one report after the other, with the reasons of the guess. A person accepts, corrects, joins, refuses."""
+"""The triage list: one report after the other, and why the machine guessed so. A person answers with one key."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, register_converter
 
-from gridloop.web.console import bulk, case, dispatching, export, home, intake, lists, saved, triage, verbs
+from gridloop.web.console import bulk, case, dispatching, export, home, intake, lists, saved, templating, triage, verbs
 
 
 class CaseNumber:
@@ -49,4 +49,6 @@ urlpatterns: list[URLPattern] = [
     path("intake/taken/<str:number>", intake.taken),
     path("triage", triage.page),
     path("dispatch", dispatching.page),
+    path("templates", templating.page),
+    path("templates/<int:template_id>", templating.page),
 ]

@@ -158,17 +158,20 @@ def _choices(
         proposal = propose([case], at=now)[case.pk]
         offers["proposal"] = proposal
         offers["units"] = _first_units(case, proposal, said)
-        offers["unit_id"] = _whole(said.get("unit")) or (proposal.unit.id if proposal.unit is not None else 0)
+        # Nobody is led to send a case back to whoever has just returned it.
+        proposed = proposal.unit.id if proposal.unit is not None else 0
+        again = bool(case.returns) and proposed == case.unit_id
+        offers["unit_id"] = _whole(said.get("unit")) or (0 if again else proposed)
     if "person" in verb.asks:
-        unit = offers.get("unit_id") or case.unit_id or 0
+        unit = offers.get("unit_id", case.unit_id or 0)
         if verb.verb == "accept":
             nearest = persons_for([(0, "grid_worker", case.region_code), (0, "grid_leader", case.region_code)])
             known = colleagues([p for p in nearest if p is not None])
             offers["people"] = list(known.values())
         else:
             offers["people"] = staff_for_unit(unit) if unit else []
-        proposed = offers["proposal"].person_id if "proposal" in offers else None
-        offers["person_id"] = _whole(said.get("person")) or proposed or 0
+        holder = offers["proposal"].person_id if "proposal" in offers else None
+        offers["person_id"] = _whole(said.get("person")) or holder or 0
     if "until" in verb.asks:
         offers["first_day"] = date.fromordinal(day_of(now).toordinal() + 1)
         offers["last_day"] = date.fromordinal(day_of(now).toordinal() + 365)

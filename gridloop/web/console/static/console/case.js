@@ -43,3 +43,14 @@ if (presence) {
     navigator.sendBeacon(presence.getAttribute("hx-post"), said);
   });
 }
+
+// The map is fetched when it comes into sight, and never for a case without a place.
+const map = document.querySelector("city-map");
+if (map) {
+  const watch = new IntersectionObserver((seen) => {
+    if (!seen.some((one) => one.isIntersecting)) return;
+    watch.disconnect();
+    import("../map/city-map.js");
+  });
+  watch.observe(map);
+}
