@@ -31,7 +31,11 @@ from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard_queries
 
 MOST_COUNTED = 10_000
-"""How far a list is counted; beyond it a count says "10,000+" and costs no more."""
+"""How far a list of cases on their way is counted; beyond it a count says "10,000+" and costs no more."""
+MOST_ENDED = 1_000
+"""How far a list is counted that reaches into what has ended, or is found by words."""
+MOST_OPEN = 30_000
+"""How many open cases are looked at to count them by stage."""
 MOST_VALUES = 40
 """Values of one field of a filter."""
 LIMIT = 50
@@ -429,6 +433,11 @@ def _arms(viewer: Viewer, wanted: CaseFilter, now: datetime, units: Mapping[str,
     return [Case.objects.filter(scope).filter(where) for scope in scopes] or [Case.objects.none()]
 
 
+def arms_of(viewer: Viewer, wanted: CaseFilter, *, now: datetime) -> list[QuerySet[Case]]:
+    """The list once for each scope of the viewer, so that each can follow an index of its own."""
+    return _arms(viewer, wanted, now, _units([wanted]))
+
+
 def case_page(
     viewer: Viewer, wanted: CaseFilter, *, sort: str = "", cursor: str = "", limit: int = LIMIT, now: datetime
 ) -> Slice[Case]:
@@ -447,6 +456,40 @@ class Counted:
 
     def __str__(self) -> str:
         return f"{self.n:,}+" if self.more else f"{self.n:,}"
+
+
+def count(viewer: Viewer, wanted: CaseFilter, *, now: datetime) -> Counted:
+    """How many cases a list has, counted no further than somebody reads on."""
+    most = MOST_COUNTED if wanted.on_their_way and not wanted.q else MOST_ENDED
+    return counts(viewer, [wanted], now=now, most=most)[0]
+
+
+def stage_counts(viewer: Viewer, wanted: CaseFilter, *, now: datetime) -> tuple[dict[str, Counted], Counted]:
+    """How many open cases of the list are in each stage, and how many are overdue: one pass over what is open.
+
+    The filter's own stage, states and clocks do not count. Beyond `MOST_OPEN` cases every number says that it is more.
+    """
+    every = replace(wanted, stage=(), state=(), clock=(), open=True)
+    first, *others = [
+        arm.order_by().values_list("pk", "state", "due_at")[: MOST_OPEN + 1]
+        for arm in _arms(viewer, every, now, _units([every]))
+    ]
+    sql, params = _sql(first.union(*others) if others else first)
+    found: dict[str, int] = dict.fromkeys(STAGE_NAMES, 0)
+    late = seen = 0
+    if "closed_at" in sql:  # else Django knows that it finds nothing
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT state, count(*), count(*) FILTER (WHERE due_at <= %s) "  # noqa: S608 - Django's own SQL
+                f"FROM ({sql}) AS one (id, state, due_at) GROUP BY state",
+                [now, *params],
+            )
+            for state, n, overdue in cursor.fetchall():
+                seen, late = seen + n, late + overdue
+                if state in STAGES:
+                    found[STAGES[state]] += n
+    more = seen > MOST_OPEN
+    return {stage: Counted(n, more and n > 0) for stage, n in found.items()}, Counted(late, more and late > 0)
 
 
 def counts(viewer: Viewer, filters: Sequence[CaseFilter], *, now: datetime, most: int = MOST_COUNTED) -> list[Counted]:

@@ -26,8 +26,6 @@ from gridloop.web.shell.pages import is_fragment, show, staff
 
 APART = ("sort", "cursor", "view", "csrfmiddlewaretoken")
 """Parameters of a list's address that narrow nothing."""
-ROUGHLY = 999
-"""How far the little counts beside the stages go."""
 FIELD_NAMES: dict[str, Sentence] = {
     "q": Sentence(zh="查找", en="Search"),
     "state": Sentence(zh="状态", en="State"),
@@ -106,20 +104,21 @@ def cases(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     }
     if target == "more":
         return show(request, "console/list_rows.html", here)
-    stages = [replace(wanted, stage=(stage,), state=(), open=None) for stage in STAGE_NAMES]
-    total, late, *by_stage = _counted(viewer, wanted, stages, now)
+    # A search by words counts no stages: its index would be read through once more.
+    by_stage, late = ({}, None) if wanted.q else search.stage_counts(viewer, wanted, now=now)
+    plain = replace(wanted, stage=(), state=(), clock=(), open=None)
     here |= {
-        "total": total,
+        "total": search.count(viewer, wanted, now=now),
         "headings": headings(wanted, sort, columns, view),
         "chips": chips(wanted, sort, viewer),
         "late": late,
-        "late_address": address(replace(wanted, clock=("red",), state=(), open=None)),
+        "late_address": address(replace(plain, clock=("red",))),
         "stages": [
-            (key, name, n, address(replace(wanted, stage=(key,), state=(), open=None)), wanted.stage == (key,))
-            for (key, name), n in zip(STAGE_NAMES.items(), by_stage, strict=True)
+            (name, by_stage.get(key), address(replace(plain, stage=(key,))), wanted.stage == (key,))
+            for key, name in STAGE_NAMES.items()
         ],
-        "all_open": address(replace(wanted, stage=(), state=(), clock=(), open=True)),
-        "every": address(replace(wanted, stage=(), state=(), clock=(), open=None)),
+        "all_open": address(replace(plain, open=True)),
+        "every": address(plain),
         "sorts": [
             (key, each.name) for key, each in search.SORTS.items() if wanted.on_their_way or not each.on_their_way
         ],
@@ -137,13 +136,6 @@ def cases(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         response["HX-Push-Url"] = here["here"]
         return response
     return show(request, "console/list.html", here)
-
-
-def _counted(viewer: Viewer, wanted: CaseFilter, stages: Sequence[CaseFilter], now: Any) -> tuple[search.Counted, ...]:
-    """The list itself counted far, its stages roughly; each in one statement."""
-    (total,) = search.counts(viewer, [wanted], now=now)
-    late = replace(wanted, clock=("red",), state=(), open=None)
-    return (total, *search.counts(viewer, [late, *stages], now=now, most=ROUGHLY))
 
 
 def asked(query: QueryDict, viewer: Viewer, *, by_form: bool = False) -> tuple[CaseFilter, str, SavedView | None]:
@@ -222,8 +214,8 @@ def chips(wanted: CaseFilter, sort: str, viewer: Viewer) -> list[Chip]:
     found = []
     for field in fields(CaseFilter):
         value = getattr(wanted, field.name)
-        if value == field.default:
-            continue
+        if value == field.default or field.name == "open":
+            continue  # the scope is told by the row of stages
         for each in value if isinstance(value, tuple) else (value,):
             words, data = _words(field.name, each, units, region)
             rest = address(wanted.without(field.name, each if isinstance(value, tuple) else ""), sort)
