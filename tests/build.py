@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import shapely
+from django.test import Client
 
 from gridloop.cases.models import Case
 from gridloop.discover.actions import NewReport, Receipt, receive_reports
@@ -135,3 +136,13 @@ def _region(code: str, column: int, row: int, columns: int, rows: int, name: str
     west, south = WEST + SIDE * column, SOUTH + SIDE * row
     shape = shapely.box(west, south, west + SIDE * columns, south + SIDE * rows)
     return synthetic.DrawnRegion(code=code, name=name, shape=shape)
+
+
+def browser(username: str, lang: str = "zh") -> Client:
+    """Django's test browser in which this person has just logged in; it asks from another machine."""
+    client = Client(headers={"accept-language": lang}, REMOTE_ADDR="203.0.113.9")
+    client.force_login(Person.objects.get(username=username))
+    session = client.session
+    session["since"] = session["seen"] = session["proved"] = clock.now().isoformat()
+    session.save()
+    return client

@@ -83,7 +83,8 @@ def unpack() -> None:
         # The C library and the loader must be the machine's own.
         if not archive.name.startswith(("libc6_", "libc-bin_", "dpkg_", "base-files_", "bash_", "dash_")):
             subprocess.run(["dpkg-deb", "-x", str(archive), str(OWN / "root")], check=False)
-        archive.unlink()
+    shutil.rmtree(state)
+    shutil.rmtree(cache)
     fonts = OWN / "root" / "usr" / "share" / "fonts"
     (OWN / "fonts.conf").write_text(
         f'<?xml version="1.0"?><fontconfig><dir>{fonts}</dir><dir>/usr/share/fonts</dir>'
