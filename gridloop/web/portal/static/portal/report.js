@@ -117,9 +117,16 @@ async function near(lon, lat) {
   const items = make("ul", "near-list");
   for (const one of cases) {
     const item = make("li");
-    const link = make("a", "", say("算我一个", "me too"));
-    link.href = `${form.getAttribute("action")}?${new URLSearchParams({ same: one.number })}`;
-    item.append(make("strong", "", one.name), ` ${one.place} · ${one.word} `, link);
+    const join = make("button", "button", say("就是这件，算我一个", "The same: me too"));
+    join.type = "button";
+    join.addEventListener("click", () => {
+      field("same").value = one.number; // what was written goes along
+      form.requestSubmit(form.querySelector("button[value=review]"));
+    });
+    const words = make("div");
+    words.append(make("strong", "", one.name), ` ${one.place} · ${one.word}`);
+    words.lang = "zh";
+    item.append(words, join);
     items.append(item);
   }
   list.append(items);
