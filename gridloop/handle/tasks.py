@@ -28,7 +28,8 @@ from gridloop.territory.models import Component, Scenery
 MOST = 200
 PICTURES = 4
 """Pictures of a case that a telephone takes along: the newest of them from before the work."""
-BEFORE_FILING = ("reported", "pending_verify", "pending_filing", "pending_dispatch")
+NOT_IN_HAND = ("reported", "pending_verify", "pending_filing", "pending_dispatch", "dispatched")
+"""Where the workflow lets whoever walks the grid put it right on the spot."""
 _SAID = frozenset({"in_unit", "another_person", "may_self_handle", "own_unit"})
 """Guards that can be asked before anything was said: they look at who acts, not at what is handed in."""
 
@@ -46,7 +47,7 @@ def tasks_for(viewer: Viewer) -> QuerySet[Case]:
         wanted |= Q(state="handled") & ~Q(handled_by_id=viewer.person_id or 0)
     if viewer.may("self_handle"):
         kinds = [key for key, kind in standard.current().case_types.items() if kind.self_handle]
-        wanted |= Q(state__in=BEFORE_FILING, case_type__in=kinds)
+        wanted |= Q(state__in=NOT_IN_HAND, case_type__in=kinds)
     if viewer.may("co_hand_back"):
         parts = CoHandling.objects.filter(
             case=OuterRef("pk"), unit_id__in=units, handed_back_at=None, withdrawn_at=None

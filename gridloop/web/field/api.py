@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gridloop.cases.queries import cases_for
+from gridloop.cases.workflow import name_of
 from gridloop.discover.actions import NewReport, Outcome, receive_reports
 from gridloop.discover.queries import classifier, report_by_key
 from gridloop.handle import tasks as work
@@ -112,6 +113,7 @@ def standard(request: HttpRequest, viewer: Viewer) -> JsonResponse:
             "types": types,
             "forms": {name: dict(schema) for name, schema in held.forms.items()},
             "usual": work.usual_types(regions),
+            "self_handle": name_of("self_handle").both(),
             "regions": names_of(regions),
         }
     )

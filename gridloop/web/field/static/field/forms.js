@@ -16,7 +16,7 @@ function control(name, schema, id) {
     const list = choices ?? [[true, say("是", "Yes")], [false, say("否", "No")]];
     const inputs = list.map(([value, words], n) => {
       const input = h("input", { type: "radio", name, id: `${id}-${n}` });
-      return [input, value, h("label", { class: "choice big-choice" }, input, h("span", { lang: words.match(/[㐀-鿿]/) && language === "en" ? "zh" : null }, words))];
+      return [input, value, h("label", { class: "choice big-choice" }, input, h("span", { lang: words.match(/[\u3400-\u9fff]/) && language === "en" ? "zh" : null }, words))];
     });
     return { element: h("div", { class: "choices" }, inputs.map((i) => i[2])), read: () => inputs.find(([i]) => i.checked)?.[1], group: true };
   }

@@ -3,7 +3,7 @@
 import { say } from "../shell/say.js";
 import { No, Offline, Over, call } from "./net.js";
 
-const PIECE = 128 * 1024;
+const [LEAST, MOST] = [4 * 1024, 512 * 1024];
 const LONGEST = 5 * 60 * 1000;
 const OPEN = new Set(["waiting", "sending", "later"]);
 /** Entries that the server has confirmed are shown for as long as this. */
@@ -19,7 +19,7 @@ async function sha256(bytes) {
 export class Outbox {
   /** `changed(entries)` is called whenever something is different; `over()` when the session has ended. */
   constructor(store, { changed = () => {}, over = () => {}, clock = () => Date.now() } = {}) {
-    Object.assign(this, { store, changed, over, clock, entries: [], running: false, timer: 0 });
+    Object.assign(this, { store, changed, over, clock, entries: [], running: false, timer: 0, piece: 64 * 1024 });
   }
 
   async load() {
@@ -175,8 +175,15 @@ export class Outbox {
       const what = `${target}&stage=${file.stage}&size=${file.size}&sha256=${file.sha256}`;
       let at = await call("GET", `photos/${file.id}`);
       for (let stuck = 0; !at.complete && !at.refused; ) {
-        const piece = bytes.slice(at.received, at.received + PIECE);
-        const next = await call("PUT", `photos/${file.id}?${what}&offset=${at.received}`, { bytes: piece, seconds: 60 });
+        const piece = bytes.slice(at.received, at.received + this.piece);
+        let next;
+        try {
+          next = await call("PUT", `photos/${file.id}?${what}&offset=${at.received}`, { bytes: piece, seconds: 60 });
+          this.piece = Math.min(this.piece * 2, MOST);
+        } catch (error) {
+          this.piece = Math.max(this.piece / 4, LEAST); // a link that breaks often still lets small pieces through
+          throw error;
+        }
         stuck = next.received > at.received || next.complete ? 0 : stuck + 1;
         if (stuck > 3) throw new Offline();
         at = next;

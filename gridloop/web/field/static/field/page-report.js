@@ -266,8 +266,7 @@ async function make(app, t, answers, fixed) {
   if (mine.note) files.push({ stage: "note", blob: mine.note });
   const entry = await app.outbox.add({ kind: "report", title: t.name, body, files, wait: UNDO });
   if (fixed) {
-    const name = { zh: "自行处置", en: "put right on the spot" };
-    await app.outbox.add({ kind: "move", title: name, body: { report: entry.id, verb: "self_handle" }, files: mine.fixed.map((x) => ({ stage: "after", blob: x.blob })), wait: UNDO });
+    await app.outbox.add({ kind: "move", title: app.standard.self_handle, body: { report: entry.id, verb: "self_handle" }, files: mine.fixed.map((x) => ({ stage: "after", blob: x.blob })), wait: UNDO });
   }
   for (const x of [...mine.photos, ...mine.fixed]) URL.revokeObjectURL(x.url);
   toast(say("已上报：{t}", "Reported: {t}", { t: told(t.name) }), "good", async () => {

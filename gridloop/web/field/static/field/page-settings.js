@@ -28,7 +28,7 @@ export function settings(app) {
   const size = h("dd", {}, "…");
   navigator.storage?.estimate?.().then(({ usage }) => (size.textContent = megabytes(usage ?? 0)));
   const choice = (name, value, words, chosen) => h("button", { type: "button", class: "chip", "aria-pressed": String(chosen), onclick: () => prefer(app, name, value) }, words);
-  const pick = h("select", { id: "guide", onchange: (event) => setGuide(event.target.value) }, Object.entries(GUIDES).map(([key, [[zh, en]]]) => h("option", { value: key, selected: key === guide() }, say(zh, en))));
+  const pick = h("select", { id: "guide", onchange: (event) => setGuide(event.target.value) }, Object.entries(GUIDES).map(([key, [name]]) => h("option", { value: key, selected: key === guide() }, name())));
   return h(
     "div",
     { class: "stack" },
@@ -53,7 +53,7 @@ export function settings(app) {
       "section",
       { class: "card stack tight", "aria-label": say("显示", "Display") },
       h("h2", {}, icon("sun"), " ", say("显示", "Display")),
-      h("div", { class: "row tight" }, choice("language", "zh-hans", "中文", language === "zh"), choice("language", "en", "English", language === "en")),
+      h("div", { class: "row tight" }, choice("language", "zh-hans", h("span", { lang: "zh" }, say("中文", "中文")), language === "zh"), choice("language", "en", "English", language === "en")),
       h("div", { class: "row tight" }, choice("size", "normal", say("普通字", "Normal letters"), document.documentElement.dataset.size !== "large"), choice("size", "large", say("大字", "Large letters"), document.documentElement.dataset.size === "large")),
       h("div", { class: "row tight" }, choice("theme", "light", say("浅色", "Light"), false), choice("theme", "dark", say("深色", "Dark"), false), choice("theme", "contrast", say("强光", "Bright sun"), false)),
       h("div", { class: "field" }, h("label", { for: "guide" }, say("导航应用", "Application that leads the way")), pick),

@@ -66,10 +66,10 @@ export function gcj02([lon, lat]) {
 
 /** The applications that can lead the way. The telephone's own is asked in WGS-84, the others in their datum. */
 export const GUIDES = {
-  geo: [["手机默认", "The telephone's own"], ([x, y]) => `geo:${y},${x}?q=${y},${x}`],
-  amap: [["高德地图", "Amap"], (p) => ((g) => `amapuri://route/plan/?dlat=${g[1]}&dlon=${g[0]}&dev=0&t=2`)(gcj02(p))],
-  baidu: [["百度地图", "Baidu Maps"], (p) => ((g) => `baidumap://map/direction?destination=latlng:${g[1]},${g[0]}&coord_type=gcj02&mode=walking`)(gcj02(p))],
-  tencent: [["腾讯地图", "Tencent Maps"], (p) => ((g) => `qqmap://map/routeplan?type=walk&tocoord=${g[1]},${g[0]}`)(gcj02(p))],
+  geo: [() => say("手机默认", "The telephone's own"), ([x, y]) => `geo:${y},${x}?q=${y},${x}`],
+  amap: [() => say("高德地图", "Amap"), (p) => ((g) => `amapuri://route/plan/?dlat=${g[1]}&dlon=${g[0]}&dev=0&t=2`)(gcj02(p))],
+  baidu: [() => say("百度地图", "Baidu Maps"), (p) => ((g) => `baidumap://map/direction?destination=latlng:${g[1]},${g[0]}&coord_type=gcj02&mode=walking`)(gcj02(p))],
+  tencent: [() => say("腾讯地图", "Tencent Maps"), (p) => ((g) => `qqmap://map/routeplan?type=walk&tocoord=${g[1]},${g[0]}`)(gcj02(p))],
 };
 
 const GUIDE = "gridloop.field.guide";
