@@ -224,3 +224,62 @@ class DayCounter(models.Model):
     day = models.CharField(max_length=14, primary_key=True)
     """County and date: ``41010420221008``."""
     last = models.BigIntegerField(default=0)
+
+
+class MapChange(models.Model):
+    """A count on the map that changed and is not in `MapTotal` and `MapPart` yet. Triggers of the case table write it.
+
+    Whoever counts reads both, so that the map is exact at every moment; `pyramid.fold` empties this table.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    x = models.IntegerField()
+    """The square of level 20 of the web's map (31 m across in Zhengzhou)."""
+    y = models.IntegerField()
+    kind = models.SmallIntegerField()
+    """Group of states and colour of the clock: `pyramid.KINDS`."""
+    region_code = models.CharField(max_length=16)
+    """The case's region, not below its grid."""
+    unit_id = models.BigIntegerField()
+    """0: no unit."""
+    n = models.IntegerField()
+
+
+class MapTotal(models.Model):
+    """How many cases of a kind lie in a square of the map, at some levels of size: all of the district."""
+
+    id = models.BigAutoField(primary_key=True)
+    level = models.SmallIntegerField()
+    y = models.IntegerField()
+    x = models.IntegerField()
+    kind = models.SmallIntegerField()
+    n = models.IntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["level", "y", "x", "kind"], name="map_total_once")]
+
+
+class MapPart(models.Model):
+    """The same by grid and unit, for those who see a part of the district."""
+
+    id = models.BigAutoField(primary_key=True)
+    level = models.SmallIntegerField()
+    y = models.IntegerField()
+    x = models.IntegerField()
+    kind = models.SmallIntegerField()
+    region_code = models.CharField(max_length=16)
+    unit_id = models.BigIntegerField()
+    n = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["level", "y", "x", "kind", "region_code", "unit_id"], name="map_part_once")
+        ]
+        indexes = [
+            models.Index(fields=["level", "unit_id"], name="map_part_unit"),
+            models.Index(
+                fields=["level", "region_code"],
+                name="map_part_region",
+                opclasses=["int2_ops", "varchar_pattern_ops"],
+            ),
+        ]

@@ -45,11 +45,17 @@ def cases_for(viewer: Viewer) -> QuerySet[Case]:
     return Case.objects.filter(seen)
 
 
-def scopes_of(viewer: Viewer) -> list[Q] | None:
-    """The ways in which a case can be the viewer's to see, any of which is enough; None if all cases are.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far somebody sees who does not see all: cases in places, of units (held or helped), and held by name."""
 
-    `cases_for` joins them. A list of many cases asks each by itself, for then each can follow an index of its own.
-    """
+    places: frozenset[str]
+    units: frozenset[int]
+    person_id: int | None
+
+
+def reach_of(viewer: Viewer) -> Reach | None:
+    """How far the viewer sees; None if all cases are theirs to see."""
     if viewer.kind == "system" or (viewer.kind == "client" and viewer.may("read_cases")):
         return None
     sees = {ROLES[g.role].sees for g in viewer.grants}
@@ -62,12 +68,24 @@ def scopes_of(viewer: Viewer) -> list[Q] | None:
             places.add(grant.region_code)
         if how == "unit" or (how == "region" and len(grant.region_code) <= COMMUNITY):
             units |= grant.unit_ids
-    scopes = [Q(region_code__startswith=place) for place in sorted(places)]
-    if units:
-        helping = CoHandling.objects.filter(case=OuterRef("pk"), unit_id__in=units)
-        scopes += [Q(unit_id__in=units), Q(Exists(helping))]
-    if viewer.person_id is not None and viewer.grants and sees != {"none"}:
-        scopes.append(Q(person_id=viewer.person_id))
+    by_name = viewer.person_id is not None and bool(viewer.grants) and sees != {"none"}
+    return Reach(frozenset(places), frozenset(units), viewer.person_id if by_name else None)
+
+
+def scopes_of(viewer: Viewer) -> list[Q] | None:
+    """The ways in which a case can be the viewer's to see, any of which is enough; None if all cases are.
+
+    `cases_for` joins them. A list of many cases asks each by itself, for then each can follow an index of its own.
+    """
+    reach = reach_of(viewer)
+    if reach is None:
+        return None
+    scopes = [Q(region_code__startswith=place) for place in sorted(reach.places)]
+    if reach.units:
+        helping = CoHandling.objects.filter(case=OuterRef("pk"), unit_id__in=reach.units)
+        scopes += [Q(unit_id__in=reach.units), Q(Exists(helping))]
+    if reach.person_id is not None:
+        scopes.append(Q(person_id=reach.person_id))
     return scopes
 
 
@@ -277,7 +295,7 @@ PHOTOGRAPHS = {
 def story(events: Sequence[Event], said: Mapping[str, Sentence]) -> list[Told]:
     """The events of a case as sentences, in two queries. `said`: the tables of sentences of the stages.
 
-    Raises `KeyError` for an event that no table knows: each has its sentence, or it is not told.
+    An event of which no table knows is told by its name: nothing that happened is left out.
     """
     facts = [_facts(event) for event in events]
     people = {f["person"] for f in facts if f.get("person")}
@@ -304,9 +322,7 @@ def _words(
     people: Mapping[int, Sentence],
     units: Mapping[int, Sentence],
 ) -> Sentence:
-    sentence = sentence_of(said, event.name, facts)
-    if sentence is None:
-        raise KeyError(f"no sentence tells of {event.name}")
+    sentence = sentence_of(said, event.name, facts) or Sentence(zh=event.name, en=event.name)
     kind, _, number = event.actor.partition(":")
     who = {"system": MACHINE, "client": CLIENT, "anonymous": PUBLIC_HAND}.get(kind)
     nothing = Sentence(zh="", en="")
