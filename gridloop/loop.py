@@ -68,6 +68,10 @@ IN_BULK: Sequence[Reaction] = [
     note,  # several events of one case make one fact
 ]
 
+SLOW: Sequence[Reaction] = [
+    make_copies,  # half a second for a picture
+]
+
 TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
     "* * * * *": [watch_the_clock, forget_reporters, tidy_up, forget_errands],
 }
@@ -80,7 +84,7 @@ CHECKS = [reports_unlike_their_record, unlike_their_record, unlike_its_record]
 
 def wire() -> None:
     """Subscribe every reaction and timer of the loop. Called once when the product starts."""
-    events.subscribe(REACTIONS, one_at_a_time=ONE_AT_A_TIME, in_bulk=IN_BULK)
+    events.subscribe(REACTIONS, one_at_a_time=ONE_AT_A_TIME, in_bulk=IN_BULK, slow=SLOW)
     jobs.schedule(TIMERS)
     for check in CHECKS:
         sealing.also_check(check)

@@ -16,9 +16,8 @@ from gridloop.cases.models import Case
 from gridloop.cases.queries import cases_for, is_open
 from gridloop.handle.events import EvidenceAdded
 from gridloop.handle.models import Evidence
-from gridloop.handle.queries import folder, photographs
-from gridloop.handle.rules import SUFFIX, examine
-from gridloop.handle.rules.copies import served_copy
+from gridloop.handle.queries import SEALED, folder, photographs, seal_original
+from gridloop.handle.rules import MAX_BYTES, examine
 from gridloop.handle.sounds import SUFFIX as SOUND_SUFFIX
 from gridloop.handle.sounds import examine_sound
 from gridloop.kernel import clock
@@ -31,7 +30,7 @@ MAX_FILES = 40
 """Files per case: enough for any job, too few to fill a disk."""
 
 
-def _keep(path: Path, content: bytes) -> None:
+def keep_file(path: Path, content: bytes) -> None:
     """Write a file so that it survives a power cut: the file, then the folder that names it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_suffix(path.suffix + ".part")
@@ -67,7 +66,10 @@ def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at
         )
     media_type = examine_sound(content) if stage == Evidence.Stage.NOTE else examine(content).media_type
     digest = hashlib.sha256(content).hexdigest()
-    path = Path(digest[:2]) / f"{digest}.{(SUFFIX | SOUND_SUFFIX)[media_type]}"
+    if stage == Evidence.Stage.NOTE:  # it is played as it came
+        path, kept = Path(digest[:2]) / f"{digest}.{SOUND_SUFFIX[media_type]}", content
+    else:
+        path, kept = Path(digest[:2]) / f"{digest}{SEALED}", seal_original(digest, content)
     with transaction.atomic():
         case = cases_for(viewer).filter(id=case_id).select_for_update(of=("self",)).first()
         if case is None:
@@ -81,7 +83,7 @@ def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at
             raise Refused(
                 Sentence(zh=f"每个案件最多{MAX_FILES}张照片。", en=f"A case holds {MAX_FILES} photographs at most.")
             )
-        _keep(folder() / path, content)
+        keep_file(folder() / path, kept)
         evidence = Evidence.objects.create(
             case_id=case_id, stage=stage, sha256=digest, media_type=media_type, size=len(content),
             original=str(path), by=viewer.actor, at=now,
@@ -97,17 +99,11 @@ def add_evidence(*, case_id: int, stage: str, content: bytes, viewer: Viewer, at
     return evidence
 
 
-def make_served_copies(evidence_ids: Sequence[int]) -> None:
-    """Make the copies that people see: re-encoded, upright, without EXIF. Runs after receipt, never in the request."""
-    for row in Evidence.objects.filter(id__in=evidence_ids, served="").exclude(stage=Evidence.Stage.NOTE):
-        content = (folder() / row.original).read_bytes()
-        if hashlib.sha256(content).hexdigest() != row.sha256:
-            raise ValueError(f"evidence {row.id} is not what was received")
-        copy = served_copy(content)
-        path = Path("served") / row.sha256[:2] / f"{row.sha256}.jpg"
-        _keep(folder() / path, copy)
-        row.served, row.served_sha256 = str(path), hashlib.sha256(copy).hexdigest()
-        row.save(update_fields=["served", "served_sha256"])
+def add_evidence_file(*, case_id: int, stage: str, path: Path, viewer: Viewer, at: datetime | None = None) -> Evidence:
+    """`add_evidence` of a file that lies outside the served tree, such as an upload in pieces. The file stays there."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    return add_evidence(case_id=case_id, stage=stage, content=content, viewer=viewer, at=at)
 
 
 NEEDS_PHOTOGRAPHS = frozenset({"hand_back", "self_handle"})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
 from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
@@ -19,6 +20,7 @@ from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.sealing import Finding
 from gridloop.people.viewer import Viewer
+from gridloop.registry import vault
 
 BEFORE = (Evidence.Stage.REPORT, Evidence.Stage.VERIFY, Evidence.Stage.BEFORE)
 
@@ -228,6 +230,31 @@ def folder() -> Path:
     return Path(settings.GRIDLOOP_DATA) / "evidence"
 
 
+SEALED = ".sealed"
+"""The suffix of originals that are sealed with the key of the house."""
+
+
+def seal_original(digest: str, content: bytes) -> bytes:
+    """The bytes of an original as they lie on the disk: only with the key of the house, and only under this digest."""
+    return vault.seal_bytes(content, purpose=b"evidence", name=digest.encode())
+
+
+def original_bytes(row: Evidence) -> bytes:
+    """The bytes of a file as they were received. For making copies and for the audit; never to be served.
+
+    Raises `OSError` where the file is gone, `ValueError` where it is not what was received.
+    """
+    content = (folder() / row.original).read_bytes()
+    try:
+        if row.original.endswith(SEALED):
+            content = vault.unseal_bytes(content, purpose=b"evidence", name=row.sha256.encode())
+    except InvalidTag:
+        content = b""
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise ValueError(f"evidence {row.pk} is not what was received")
+    return content
+
+
 def unlike_its_record() -> Iterator[Finding]:
     """Evidence that is not what was received: its row, or the file itself, was exchanged or removed."""
     rows = {row.id: row for row in Evidence.objects.order_by("id").iterator(2_000)}
@@ -251,9 +278,16 @@ def _as_told(row: Evidence, event: Event) -> bool:
 
 
 def _files_are_right(row: Evidence) -> bool:
-    """The original is what was received; the copy, if it is made, is the one that was made."""
-    wanted = [(row.original, row.sha256)] + ([(row.served, row.served_sha256)] if row.served else [])
-    return all((folder() / name).is_file() and _digest(folder() / name) == digest for name, digest in wanted)
+    """The original is what was received; the copies that are made are the ones that were made."""
+    copies = [
+        (row.served, row.served_sha256), (row.thumbnail, row.thumbnail_sha256), (row.public, row.public_sha256),
+        (row.public_thumbnail, row.public_thumbnail_sha256),
+    ]  # fmt: skip
+    try:
+        original_bytes(row)
+        return all(_digest(folder() / name) == digest for name, digest in copies if name)
+    except (OSError, ValueError):
+        return False
 
 
 def _digest(path: Path) -> str:

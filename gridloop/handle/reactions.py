@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gridloop.handle.actions import make_served_copies
 from gridloop.handle.field import attach_uploads, forget_old, reports_of_events
+from gridloop.handle.pictures import make_served_copies
 from gridloop.handle.residents import attach_pictures, forget_unsent, pictures_of_events
 from gridloop.kernel.models import Event
 
 
 def make_copies(events: Sequence[Event]) -> None:
-    """Make the served copies of new evidence."""
+    """Make the copies of new evidence that people see."""
     make_served_copies([event.data["evidence"] for event in events])
 
 

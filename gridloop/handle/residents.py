@@ -12,8 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from gridloop.handle.actions import _keep as keep_file
-from gridloop.handle.actions import add_evidence
+from gridloop.handle.actions import add_evidence, keep_file
 from gridloop.handle.models import Evidence, ReportPicture
 from gridloop.handle.queries import folder
 from gridloop.handle.rules import examine

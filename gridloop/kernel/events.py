@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 """A delivery that failed, or killed its worker, this often is stuck and waits for a person."""
 BATCH = 500
+FEW = 8
+"""Deliveries that a slow reaction takes at a time, so that the others need not wait for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +93,10 @@ def subscribe(
     *,
     one_at_a_time: Iterable[Reaction] = (),
     in_bulk: Iterable[Reaction] = (),
+    slow: Iterable[Reaction] = (),
 ) -> None:
     """Set who reacts to what; called once at start with the table of `gridloop.loop`. Replaces what was set before."""
-    alone, bulk = {_name(r) for r in one_at_a_time}, {_name(r) for r in in_bulk}
+    alone, bulk, few = ({_name(r) for r in chosen} for chosen in (one_at_a_time, in_bulk, slow))
     events: dict[str, list[str]] = {}
     reactions: dict[str, Reaction] = {}
     _by_event.clear()
@@ -106,7 +109,11 @@ def subscribe(
     _subscriptions.clear()
     for name, reaction in reactions.items():
         _subscriptions[name] = Subscription(
-            name, reaction, tuple(events[name]), name in alone, BATCH * 4 if name in bulk else BATCH
+            name,
+            reaction,
+            tuple(events[name]),
+            name in alone,
+            FEW if name in few else BATCH * 4 if name in bulk else BATCH,
         )
 
 

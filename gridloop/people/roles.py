@@ -46,7 +46,7 @@ ROLES: dict[str, Role] = {
         "Shift lead",
         "all",
         INTAKE + FILING + "assign_verify assign_check remind supervise reveal_contact reveal_secret_contact "
-        "decide_appeal export manage_templates",
+        "decide_appeal export manage_templates publish_picture",
     ),
     "dispatcher": _role(
         "派遣员",
@@ -60,7 +60,7 @@ ROLES: dict[str, Role] = {
         "Sub-district operator",
         "region",
         INTAKE + "dispatch assign start hand_back return_back evidence remind reveal_contact ask_extension "
-        "ask_suspension appeal assign_verify assign_check",
+        "ask_suspension appeal assign_verify assign_check publish_picture",
     ),
     "grid_leader": _role("网格长", "Grid leader", "region", FIELD + "assign remind"),
     "grid_worker": _role("网格员", "Grid worker", "region", FIELD),

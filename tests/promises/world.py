@@ -15,7 +15,8 @@ from PIL import Image
 
 from gridloop.cases.models import Case
 from gridloop.discover.models import Report
-from gridloop.handle.actions import add_evidence, make_served_copies
+from gridloop.handle.actions import add_evidence
+from gridloop.handle.pictures import make_served_copies
 from gridloop.kernel import clock
 from gridloop.kernel.sealing import Sealer
 from gridloop.people import access

@@ -152,7 +152,7 @@ def test_an_exchanged_or_missing_file_is_found(case: Case) -> None:
 
 
 def test_an_exchanged_copy_is_found(case: Case, settings: Any) -> None:
-    from gridloop.handle.actions import make_served_copies
+    from gridloop.handle.pictures import make_served_copies
 
     row = Evidence.objects.get(stage="after")
     make_served_copies([row.id])

@@ -30,14 +30,15 @@ class Upright:
 
 def upright(content: bytes) -> Upright:
     """Decode a picture that `examine` has taken: turned upright, at most 1600 pixels a side, on white."""
-    with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
+    with Image.open(io.BytesIO(content)) as file:
+        width, height = file.size
         side = max(width, height, 1)
         if side > SERVED_SIDE:  # a JPEG can be decoded at a half, a quarter or an eighth of its size
-            image.draft(None, (width * SERVED_SIDE // side, height * SERVED_SIDE // side))
-        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            file.draft(None, (width * SERVED_SIDE // side, height * SERVED_SIDE // side))
+        turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        image = file.convert("RGBA") if file.mode == "P" else file  # a palette cannot be averaged
+        image.thumbnail((SERVED_SIDE, SERVED_SIDE))  # first, so that all else is done to the small one
         shown = ImageOps.exif_transpose(image)
-        shown.thumbnail((SERVED_SIDE, SERVED_SIDE))
         # A new image from the pixels alone: nothing that the file carried beside them comes along.
         clean = Image.new("RGB", shown.size, "white")
         if shown.has_transparency_data:
