@@ -50,7 +50,8 @@ def named(thing: Any) -> str:
     """The name of a unit, a region or anything else that has one in both languages; Chinese where it has no other."""
     if thing is None:
         return "—"
-    return (in_english() and getattr(thing, "name_en", "")) or str(thing.name)
+    english: str = getattr(thing, "name_en", "") if in_english() else ""
+    return english or str(thing.name)
 
 
 @register.simple_tag
