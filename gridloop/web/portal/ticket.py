@@ -168,5 +168,6 @@ def find(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     if report is None:
         return show(request, "portal/find.html", {"wrong": True}, status=404)
     story = story_of(report.case_id) if report.case_id else None
-    response2: HttpResponse = show(request, "portal/find.html", {"report": report, "story": story})
-    return _secretly(response2)
+    found: HttpResponse = show(request, "portal/find.html", {"report": report, "story": story})
+    found["Cache-Control"] = "no-store"
+    return found

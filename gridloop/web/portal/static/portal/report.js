@@ -124,8 +124,7 @@ async function near(lon, lat) {
       form.requestSubmit(form.querySelector("button[value=review]"));
     });
     const words = make("div");
-    words.append(make("strong", "", one.name), ` ${one.place} · ${one.word}`);
-    words.lang = "zh";
+    words.append(make("strong", "", one.name), " ", make("span", "data", one.place), ` · ${one.word}`);
     item.append(words, join);
     items.append(item);
   }
