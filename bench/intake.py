@@ -10,9 +10,9 @@ latency counts from the moment at which the request was due, so that a stall is 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
+import select
 import signal
 import socket
 import statistics
@@ -20,10 +20,8 @@ import subprocess
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 from bench.measuring import conclude, load_district, own_database
 
@@ -35,109 +33,107 @@ CONTACT = {"name": "合成", "phone": "13800000000"}
 TEXT = "中州大道与航海路交叉口东南角有一处窨井盖破损，车辆经过时响声很大，夜里容易绊倒行人，请尽快派人维修。"
 
 
-class Line(asyncio.Protocol):
-    """One keep-alive connection that posts reports. Written close to the wire, so that it costs the machine little."""
+class Line:
+    """One keep-alive connection that posts reports and checks that each answer is the one to its own report.
 
-    def __init__(self, token: str) -> None:
-        self.head = (
+    Raw sockets and one `epoll`, so that the sender costs the machine about what pgbench, a C program, costs it.
+    """
+
+    def __init__(self, port: int, token: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        before, after = BODY.split(b"KEY")
+        self.before = (
             f"POST /api/v1/reports HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-            "Content-Type: application/json\r\nContent-Length: "
-        ).encode()
-        self.answered: Callable[[int], None] = lambda status: None
-        self.buffer = b""
+            f"Content-Type: application/json\r\nContent-Length: {len(before) + 32 + len(after)}\r\n\r\n"
+        ).encode() + before
+        self.after = after
+        self.due = 0.0
+        self.key = b""
+        self.answer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+    def post(self, due: float) -> None:
+        self.due, self.answer = due, b""
+        self.key = os.urandom(16).hex().encode()
+        self.socket.sendall(b"".join((self.before, self.key, self.after)))
 
-    def post(self) -> None:
-        body = BODY % os.urandom(16).hex().encode()
-        self.transport.write(b"%b%d\r\n\r\n%b" % (self.head, len(body), body))
+    def read(self) -> int:
+        """The status, once the whole answer is here; 0 before."""
+        self.answer += self.socket.recv(65536)
+        head, found, body = self.answer.partition(b"\r\n\r\n")
+        if not found or len(body) < int(head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]):
+            return 0
+        if self.key not in body:
+            raise RuntimeError(f"this is no answer to the report that was sent: {self.answer!r}")
+        return int(head[9:12])
 
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        head, found, rest = self.buffer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().rpartition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(rest) >= length:
-            self.buffer = b""
-            self.answered(int(head[9:12]))
+
+class Lines:
+    """Open connections, and the statuses of the answers that came on them."""
+
+    def __init__(self, port: int, token: str, count: int) -> None:
+        self.all = {line.socket.fileno(): line for line in (Line(port, token) for _ in range(count))}
+        self.epoll = select.epoll()
+        for number in self.all:
+            self.epoll.register(number, select.EPOLLIN)
+        self.statuses: Counter[int] = Counter()
+
+    def answered(self, timeout: float) -> Iterator[Line]:
+        """The connections on which an answer has come, after at most `timeout` seconds."""
+        for number, _ in self.epoll.poll(timeout):
+            line = self.all[number]
+            if status := line.read():
+                self.statuses[status] += 1
+                yield line
+
+    def close(self) -> None:
+        self.epoll.close()
+        for line in self.all.values():
+            line.socket.close()
 
 
 BODY = (
     json.dumps({"channel": "hotline", "text": TEXT, "lon": 113.70, "lat": 34.73, "contact": CONTACT}).encode()[:-1]
-    + b', "key": "%b"}'
+    + b', "key": "KEY"}'
 )
 
 
-async def lines(port: int, token: str, count: int) -> list[Line]:
-    loop = asyncio.get_running_loop()
-    return [(await loop.create_connection(lambda: Line(token), "127.0.0.1", port))[1] for _ in range(count)]
-
-
-async def closed_loop(port: int, token: str, seconds: float) -> tuple[float, Counter[int]]:
+def closed_loop(port: int, token: str, seconds: float) -> tuple[float, Counter[int]]:
     """Reports accepted a second by clients that each wait for the answer, and the statuses counted."""
-    statuses: Counter[int] = Counter()
-    everybody = await lines(port, token, CLIENTS)
-    finished = asyncio.Event()
-    started = time.perf_counter()
-
-    def answered(line: Line, status: int) -> None:
-        statuses[status] += 1
-        if time.perf_counter() - started < seconds:
-            line.post()
-        else:
-            finished.set()
-
-    for line in everybody:
-        line.answered = partial(answered, line)
-        line.post()
-    await finished.wait()
-    spent = time.perf_counter() - started
-    accepted = statuses[201] / spent
-    await asyncio.sleep(0.5)
-    for line in everybody:
-        line.transport.close()
-    return accepted, statuses
+    lines = Lines(port, token, CLIENTS)
+    started = now = time.perf_counter()
+    for line in lines.all.values():
+        line.post(started)
+    while now - started < seconds:
+        for line in lines.answered(1.0):
+            line.post(now)
+        now = time.perf_counter()
+    accepted = lines.statuses[201] / (now - started)
+    while any(lines.answered(0.5)):
+        pass  # the last ones, which no longer count
+    lines.close()
+    return accepted, lines.statuses
 
 
-async def open_loop(port: int, token: str, rate: float, seconds: float) -> tuple[list[float], Counter[int]]:
+def open_loop(port: int, token: str, rate: float, seconds: float) -> tuple[list[float], Counter[int]]:
     """Seconds from the due moment to the answer of each request offered at a steady rate."""
+    lines = Lines(port, token, 128)
     latencies: list[float] = []
-    statuses: Counter[int] = Counter()
-    free = await lines(port, token, 128)
-    everybody = list(free)
-    late: deque[float] = deque()
-    total = int(rate * seconds)
-    finished = asyncio.Event()
-
-    def answered(line: Line, due: float, status: int) -> None:
-        latencies.append(time.perf_counter() - due)
-        statuses[status] += 1
-        if len(latencies) == total:
-            finished.set()
-        if late:
-            send(line, late.popleft())
-        else:
+    free, late = list(lines.all.values()), deque[float]()
+    start = time.perf_counter()
+    moments = deque(start + n / rate for n in range(int(rate * seconds)))
+    total = len(moments)
+    while len(latencies) < total:
+        now = time.perf_counter()
+        while moments and moments[0] <= now:
+            late.append(moments.popleft())
+        while late and free:
+            free.pop().post(late.popleft())
+        for line in lines.answered(max(0.0, moments[0] - now) if moments else 1.0):
+            latencies.append(time.perf_counter() - line.due)
             free.append(line)
-
-    def send(line: Line, due: float) -> None:
-        line.answered = partial(answered, line, due)
-        line.post()
-
-    start = time.perf_counter() + 0.1
-    for n in range(total):
-        due = start + n / rate
-        if (wait := due - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
-        if free:
-            send(free.pop(), due)
-        else:
-            late.append(due)
-    await finished.wait()
-    for line in everybody:
-        line.transport.close()
-    return latencies, statuses
+    lines.close()
+    return latencies, lines.statuses
 
 
 def pgbench(binaries: Path, sockets: str, role: str, database: str, seconds: int) -> float:
@@ -200,17 +196,17 @@ def main() -> None:
     web = start_web(port)
     binaries = find_binaries()
     try:
-        asyncio.run(closed_loop(port, token, 1))  # warm
+        closed_loop(port, token, 1)  # warm
         peers, ours, ratios = [], [], []
         for n in range(rounds):
             peer = pgbench(binaries.folder, where["host"], where["user"], where["dbname"], seconds)
-            value, statuses = asyncio.run(closed_loop(port, token, seconds))
+            value, statuses = closed_loop(port, token, seconds)
             peers.append(peer)
             ours.append(value)
             ratios.append(value / peer)
             told = f"accepted {value:,.0f}/s {dict(statuses)}, pgbench {peer:,.0f}/s"
             print(f"round {n + 1}: {told}, ratio {value / peer:.3f}")
-        latencies, statuses = asyncio.run(open_loop(port, token, OFFERED, seconds * 2))
+        latencies, statuses = open_loop(port, token, OFFERED, seconds * 2)
         latencies.sort()
         p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
         told = f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, {dict(statuses)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
+from typing import Any
 
 import click
 
@@ -34,18 +36,24 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
 
     level = ground.product().GRIDLOOP_LOG_LEVEL
     Server(
-        "config.wsgi:application",
+        "config.rsgi.application",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         websockets=False,
         workers=workers,
-        blocking_threads=threads,
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=10,
         log_dictconfig=logs.configuration(level),
-    ).serve()
+    ).serve(target_loader=partial(_load, threads=threads))
+
+
+def _load(target: str, threads: int) -> Any:
+    """The application of one web process."""
+    from django.utils.module_loading import import_string
+
+    return import_string(target)(threads)
 
 
 @run.command(help=say("处理事件：分拣、派遣、提醒……", "Deal with events: triage, route, remind ..."))

@@ -191,7 +191,7 @@ def _mistakes(n: int, report: NewReport, at: datetime) -> list[Mistake]:
         wrong("lon", "经纬度超出范围", "lies outside the globe", "用度，经度在前", "use degrees, longitude first")
     if len(report.same_as) > 24 or len(report.pictures) > MAX_PICTURES:
         wrong("pictures", "太多", "are too many", f"最多{MAX_PICTURES}张照片", f"send at most {MAX_PICTURES} pictures")
-    if report.datum not in set(coordinates.Datum):
+    if report.datum not in _DATUMS:
         wrong(
             "datum", "不认识的坐标系", "is an unknown datum", "、".join(coordinates.Datum), ", ".join(coordinates.Datum)
         )
@@ -212,6 +212,7 @@ def _storable(extra: Mapping[str, Any]) -> bool:
         return False
 
 
+_DATUMS = frozenset(coordinates.Datum)
 _LATER = ("same_as", "pictures")
 """Fields that came later: not in the digest where they say nothing, so that what was sent before stays the same."""
 _SAID = tuple(f.name for f in fields(NewReport) if f.name not in ("key", "contact", *_LATER))

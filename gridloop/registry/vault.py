@@ -10,11 +10,11 @@ master key for their purpose (HKDF-SHA256).
 
 from __future__ import annotations
 
-import json
 import os
 from functools import lru_cache
 from pathlib import Path
 
+import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -30,7 +30,12 @@ _KEY = keys.LENGTH
 
 def key_file() -> Path:
     """Where the master key lies: ``contacts.key`` in the data folder."""
-    return Path(settings.GRIDLOOP_DATA) / "contacts.key"
+    return _in(settings.GRIDLOOP_DATA)
+
+
+@lru_cache(maxsize=8)
+def _in(data: str | Path) -> Path:
+    return Path(data) / "contacts.key"
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +66,7 @@ def seal(name: str, phone: str) -> tuple[bytes, bytes]:
     random = os.urandom(_KEY + 2 * _NONCE)
     key, wrap_nonce, nonce = random[:_KEY], random[_KEY : _KEY + _NONCE], random[_KEY + _NONCE :]
     wrapped = wrap_nonce + _wrapping(key_file()).encrypt(wrap_nonce, key, _WRAP)
-    plain = json.dumps([name, phone], ensure_ascii=False).encode()
+    plain = orjson.dumps([name, phone])
     # Padded to 64 bytes, so that the length of the ciphertext does not tell the length of a name.
     plain += b" " * (-len(plain) % 64)
     return wrapped, nonce + AESGCM(key).encrypt(nonce, plain, _SEAL)
@@ -70,7 +75,7 @@ def seal(name: str, phone: str) -> tuple[bytes, bytes]:
 def unseal(wrapped: bytes, sealed: bytes) -> tuple[str, str]:
     """Name and phone. Raises `cryptography.exceptions.InvalidTag` if a byte was changed or the key is another."""
     key = _wrapping(key_file()).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _WRAP)
-    name, phone = json.loads(AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _SEAL))
+    name, phone = orjson.loads(AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _SEAL))
     return name, phone
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
 from ninja.errors import ValidationError
@@ -16,8 +16,7 @@ from gridloop.discover import queries
 from gridloop.discover.actions import Answer, NewReport, Outcome, Receipt, receive_reports, settle_reports
 from gridloop.feedback import actions as feedback
 from gridloop.gateways.api.doors import viewer_of
-from gridloop.gateways.api.errors import problem
-from gridloop.gateways.api.intake import collector
+from gridloop.gateways.api.intake import need_room
 from gridloop.gateways.api.paging import Page, Strict, Window, page
 from gridloop.kernel.errors import Mistake, Mistakes, Refused, not_found
 from gridloop.kernel.language import Sentence
@@ -61,8 +60,7 @@ class ReportIn(Strict):
 
     def new(self, key: str) -> NewReport:
         contact = NewContact(self.contact.name, self.contact.phone, self.contact.secret) if self.contact else None
-        own = {name: getattr(self, name) for name in type(self).model_fields if name not in ("key", "contact")}
-        return NewReport(key=key, contact=contact, **own)
+        return NewReport(**{**self.__dict__, "key": key, "contact": contact})
 
 
 class ReceiptOut(Schema):
@@ -72,6 +70,43 @@ class ReceiptOut(Schema):
     outcome: str
     number: str
     secret: str
+
+
+Said = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers and body."""
+
+
+def single(given: ReportIn, key: str) -> NewReport:
+    """The one report of a request; its key is in the body or in the header `Idempotency-Key`."""
+    if key and given.key and key != given.key:
+        raise Mistakes(
+            [
+                Mistake(
+                    "key",
+                    Sentence(zh="与 Idempotency-Key 不同", en="differs from Idempotency-Key"),
+                    Sentence(zh="只写一处", en="give the key in one place"),
+                )
+            ]
+        )
+    return given.new(key or given.key)
+
+
+def answer_to(receipt: Receipt) -> Said:
+    """What the sender of one report is told: taken (201), or taken before (200). Refused if its key was used (422)."""
+    if receipt.outcome == Outcome.CONFLICT:
+        raise Refused(
+            Sentence(zh="这个键已用于另一内容的上报。", en="This key was used for a report with another content."),
+            status=422,
+            code="key_conflict",
+        )
+    headers = [("Content-Type", "application/json")]
+    if receipt.outcome == Outcome.REPLAYED:
+        headers.append(("Idempotent-Replayed", "true"))
+    return 201 if receipt.outcome == Outcome.ACCEPTED else 200, headers, orjson.dumps(shown(receipt))
+
+
+def plainly(response: HttpResponse) -> Said:
+    return response.status_code, list(response.items()), response.content
 
 
 ONE = TypeAdapter(ReportIn)
@@ -114,32 +149,15 @@ def receive(request: HttpRequest) -> HttpResponse:
     viewer.need("report")
     client = getattr(request, "holder").client_code or viewer.actor  # noqa: B009 - set by the door
     given = _read(request)
+    need_room()
     if isinstance(given, list):
         receipts = receive_reports([r.new(r.key) for r in given], client=client, viewer=viewer)
         new = any(r.outcome == Outcome.ACCEPTED for r in receipts)
-        return _said([shown(r) for r in receipts], 201 if new else 200)
-    key = request.headers.get("Idempotency-Key", "")
-    if key and given.key and key != given.key:
-        raise Mistakes(
-            [
-                Mistake(
-                    "key",
-                    Sentence(zh="与 Idempotency-Key 不同", en="differs from Idempotency-Key"),
-                    Sentence(zh="只写一处", en="give the key in one place"),
-                )
-            ]
-        )
-    receipt = collector.accept(given.new(key or given.key), client=client, viewer=viewer)
-    if receipt.outcome == Outcome.CONFLICT:
-        return problem(
-            422,
-            "key_conflict",
-            Sentence(zh="这个键已用于另一内容的上报。", en="This key was used for a report with another content."),
-        )
-    response = _said(shown(receipt), 201 if receipt.outcome == Outcome.ACCEPTED else 200)
-    if receipt.outcome == Outcome.REPLAYED:
-        response["Idempotent-Replayed"] = "true"
-    return response
+        said = orjson.dumps([shown(r) for r in receipts])
+        return HttpResponse(said, status=201 if new else 200, content_type="application/json")
+    report = single(given, request.headers.get("Idempotency-Key", ""))
+    status, headers, body = answer_to(receive_reports([report], client=client, viewer=viewer)[0])
+    return HttpResponse(body, status=status, headers=dict(headers))
 
 
 def _read(request: HttpRequest) -> ReportIn | list[ReportIn]:
@@ -165,10 +183,6 @@ def _read(request: HttpRequest) -> ReportIn | list[ReportIn]:
 
 def shown(receipt: Receipt) -> dict[str, str]:
     return {"key": receipt.key, "outcome": receipt.outcome, "number": receipt.number, "secret": receipt.secret}
-
-
-def _said(content: object, status: int) -> HttpResponse:
-    return HttpResponse(json.dumps(content), status=status, content_type="application/json")
 
 
 class StatusAsked(Strict):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
 from ninja.operation import PathView
 
 from gridloop.gateways.api import (
@@ -140,7 +141,8 @@ api = Service(
     openapi_url=None,
     urls_namespace="api-1",
 )
-api.add_exception_handler(Exception, errors.answer)
+for _kind in (Exception, Http404, HttpError, ValidationError):  # the framework has handlers of its own for these
+    api.add_exception_handler(_kind, errors.answer)
 for _router in (access, reports, cases, evidence, evaluation, district, people, audit, operations):
     api.add_router("", _router.router)
 
