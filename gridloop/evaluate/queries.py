@@ -8,12 +8,13 @@ from datetime import datetime
 
 from django.db import connection
 from django.db.models import Case as Choice
-from django.db.models import CharField, Count, QuerySet, Value, When
+from django.db.models import CharField, Count, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Concat
 
 from gridloop.cases.models import Case
 from gridloop.cases.queries import cases_for, scopes_of
+from gridloop.evaluate.models import CaseFact
 from gridloop.evaluate.rules import FACTS
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
@@ -137,3 +138,31 @@ def _events(viewer: Viewer, span: Span, names: Sequence[str]) -> QuerySet[Event]
 
 
 _SUBJECT = Concat(Value("case:"), Cast("id", CharField()))
+
+
+# --- one region ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """How a region stands in a span: handled on time out of what was due, and its commonest types with how many."""
+
+    on_time: int
+    due: int
+    types: list[tuple[str, int]]
+
+
+def brief_of(region: str, *, viewer: Viewer, span: Span, most: int = 3) -> Brief:
+    """The viewer's cases at and below a region that were opened in the span. One query; exempt cases are left out."""
+    facts = CaseFact.objects.filter(region_code__startswith=region, exempt=False)
+    if span.start is not None:
+        facts = facts.filter(opened_at__gte=span.start)
+    if span.end is not None:
+        facts = facts.filter(opened_at__lt=span.end)
+    if scopes_of(viewer) is not None:
+        facts = facts.filter(case_id__in=cases_for(viewer).filter(region_code__startswith=region).values("pk"))
+    rows = facts.values_list("case_type").annotate(
+        n=Count("pk"), hit=Count("pk", filter=Q(on_time=True)), due=Count("pk", filter=Q(on_time__isnull=False))
+    )
+    found = sorted(rows, key=lambda row: (-row[1], row[0]))
+    return Brief(sum(r[2] for r in found), sum(r[3] for r in found), [(r[0], r[1]) for r in found[:most]])

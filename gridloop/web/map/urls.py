@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from gridloop.web.map import ground, page
+from gridloop.web.map import cases, ground, page
 
 urlpatterns = [
     path("", page.whole),
@@ -15,4 +15,8 @@ urlpatterns = [
     path("where", ground.where),
     path("search", ground.search),
     path("base.pmtiles", ground.archive),
+    path("cases", cases.counts),
+    path("list", cases.listed),
+    path("heat", cases.heat),
+    path("card/<str:code>", page.card),
 ]
