@@ -12,7 +12,7 @@ from gridloop.kernel.tables import open_table
 from gridloop.people.actions import import_units
 from gridloop.people.models import Membership, Person
 from gridloop.people.queries import vacancies
-from gridloop.people.roles import ROLES, SEPARATED
+from gridloop.people.roles import ROLES
 from gridloop.people.viewer import SYSTEM
 from gridloop.territory import queries as territory
 from gridloop.territory.actions import draw_district
@@ -33,6 +33,6 @@ def test_every_grid_of_the_sample_district_has_one_leader_and_a_worker_and_nobod
     assert len(grids) > 100
     assert vacancies(grids) == []
     assert not Person.objects.filter(synthetic=False).exists()
-    assert set(Membership.objects.values_list("role", flat=True)) == set(ROLES) - SEPARATED
+    assert set(Membership.objects.values_list("role", flat=True)) == set(ROLES)
     assert len(codes) == Person.objects.count()
     assert hire(since=date(2026, 1, 1), at=now) == {}

@@ -22,6 +22,9 @@ HEADQUARTERS = (
     ("shift_lead", 2),
     ("dispatcher", 2),
     ("inspector", 3),
+    ("system_admin", 1),
+    ("security_admin", 1),
+    ("auditor", 1),
 )
 BY_KIND = {
     "street": ("subdistrict_operator", 2),
