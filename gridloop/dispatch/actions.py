@@ -182,6 +182,59 @@ def tell_holders(told: Sequence[tuple[int, datetime, str]]) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A move of a case of which somebody is told."""
+
+    case_id: int
+    at: datetime
+    name: str
+    """The event's name."""
+    actor: str
+    """Who moved it: nobody is told of the own doing."""
+
+
+MOVES: dict[str, tuple[str, str, str, str]] = {
+    "CaseDispatched": ("assigned", "", "已派到您处，请办理", "has come to you"),
+    "CaseAssigned": ("assigned", "", "已交给您办理", "was given to you"),
+    "CheckFailed": ("rework", "", "核查未通过，请重新办理", "did not pass its check and has come back to you"),
+    "CaseSentBack": ("rework", "", "未予结案，请重新办理", "was not closed and has come back to you"),
+    "CaseReopened": (
+        "rework",
+        "",
+        "反映人表示没有解决，请重新办理",
+        "is not solved, says its reporter, and has come back to you",
+    ),
+    "CaseReturned": ("returned", "dispatcher", "被退单，请另行派遣", "was returned and needs another unit"),
+    "ExtensionAsked": ("decide", "dispatcher", "申请延期，等您决定", "asks for an extension, which you decide"),
+    "SuspensionAsked": ("decide", "dispatcher", "申请挂账，等您决定", "asks for a suspension, which you decide"),
+    "RequestRefused": ("decided", "", "的申请被驳回", "does not get what was asked for"),
+    "CaseExtended": ("decided", "", "已批准延期", "has got its extension"),
+    "CaseSuspended": ("decided", "", "已批准挂账", "is suspended"),
+}
+"""Event -> the kind of notice, the role that is told ("" = whoever holds the case), and what is said."""
+
+
+def tell_of_moves(moves: Sequence[Moved]) -> None:
+    """Tell whoever has the case now, or has to decide about it. An urgent case that comes is an emergency."""
+    cases = {c.id: c for c in Case.objects.filter(id__in={m.case_id for m in moves})}
+    found = [(Due(case_id=m.case_id, at=m.at, due_at=""), cases[m.case_id], "") for m in moves]
+    asked = [(0, MOVES[m.name][1], case.region_code) for m, (_, case, _) in zip(moves, found, strict=True)]
+    deciders = persons_for([a for a in asked if a[1]])
+    decides = dict(zip([a for a in asked if a[1]], deciders, strict=True))
+    notices = []
+    for move, (due, case, _), role, holder in zip(moves, found, asked, _holders(found), strict=True):
+        kind, _, zh, en = MOVES[move.name]
+        person = decides[role] if role[1] else holder
+        # Of a case that has moved on to another stage its holder of then has nothing more to do.
+        gone = not role[1] and kind != "decided" and STAGES.get(case.state) != "handle"
+        if person is None or gone or move.actor == f"person:{person}":
+            continue
+        urgent = case.urgent and kind in ("assigned", "rework")
+        notices.append(_notice(due, case, "", person, "emergency" if urgent else kind, zh, en))
+    _tell(notices)
+
+
 _Found = tuple[Due, Case, str]
 """A deadline, its case, and the name of the helping unit ("" = the case's own step)."""
 

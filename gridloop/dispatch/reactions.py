@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gridloop.cases.actions import note_deadlines, resume_due
-from gridloop.dispatch.actions import Due, escalate, remind_holders, send_routed, tell_holders
+from gridloop.dispatch.actions import Due, Moved, escalate, remind_holders, send_routed, tell_holders, tell_of_moves
 from gridloop.kernel.models import Event
 
 
@@ -33,6 +33,11 @@ def climb(events: Sequence[Event]) -> None:
 def urge(events: Sequence[Event]) -> None:
     """Somebody asks for the case (催办) or supervises it (督办): tell whoever holds it."""
     tell_holders([(_id(event), event.at, event.name) for event in events])
+
+
+def tell(events: Sequence[Event]) -> None:
+    """A case came to somebody, came back, or waits for somebody's decision: tell that person."""
+    tell_of_moves([Moved(case_id=_id(event), at=event.at, name=event.name, actor=event.actor) for event in events])
 
 
 def _due(event: Event) -> Due:

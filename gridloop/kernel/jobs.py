@@ -22,12 +22,19 @@ from gridloop.kernel.sealing import BATCH, Sealer
 log = logging.getLogger(__name__)
 
 _timers: dict[str, list[Callable[[], object]]] = {}
+_outside: list[Callable[[], object]] = []
 
 
-def schedule(timers: Mapping[str, Sequence[Callable[[], object]]]) -> None:
-    """Set what happens when; called once at start with the table of `gridloop.loop`."""
+def schedule(
+    timers: Mapping[str, Sequence[Callable[[], object]]], *, outside: Sequence[Callable[[], object]] = ()
+) -> None:
+    """Set what happens when; called once at start with the tables of `gridloop.loop`.
+
+    `outside`: what speaks with other hosts every minute and may take long; it keeps nothing else waiting.
+    """
     _timers.clear()
     _timers.update({cron: list(reactions) for cron, reactions in timers.items()})
+    _outside[:] = outside
 
 
 def timers() -> Mapping[str, Sequence[Callable[[], object]]]:
@@ -39,13 +46,24 @@ def timers() -> Mapping[str, Sequence[Callable[[], object]]]:
 @app.task(queueing_lock="every_minute", pass_context=False)
 def every_minute(timestamp: int) -> None:
     """Run the timers of this minute. One that fails is logged and tried again a minute later."""
-    close_old_connections()
     for reactions in _timers.values():
-        for reaction in reactions:
-            try:
-                reaction()
-            except Exception:
-                log.exception("timer failed", extra={"timer": getattr(reaction, "__name__", "?")})
+        _run(reactions)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="every_minute_outside", lock="every_minute_outside", pass_context=False)
+def every_minute_outside(timestamp: int) -> None:
+    """The same for what speaks with other hosts: one run at a time, beside the other timers."""
+    _run(_outside)
+
+
+def _run(reactions: Sequence[Callable[[], object]]) -> None:
+    close_old_connections()
+    for reaction in reactions:
+        try:
+            reaction()
+        except Exception:
+            log.exception("timer failed", extra={"timer": getattr(reaction, "__name__", "?")})
 
 
 def work(stop: threading.Event, *, only: Sequence[str] | None = None) -> None:
@@ -96,7 +114,7 @@ async def _run_jobs(stop: threading.Event) -> None:
     with app.replace_connector(connector.get_worker_connector()) as connected:
         async with connected.open_async():
             worker = asyncio.ensure_future(
-                connected.run_worker_async(install_signal_handlers=False, delete_jobs="successful")
+                connected.run_worker_async(install_signal_handlers=False, delete_jobs="successful", concurrency=2)
             )
             told = asyncio.ensure_future(asyncio.to_thread(stop.wait))
             await asyncio.wait({worker, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,4 +153,4 @@ def _close(worker: Worker | None) -> None:
             log.debug("the worker's connection was gone already")
 
 
-__all__ = ["every_minute", "keep_time", "schedule", "timers", "work"]
+__all__ = ["every_minute", "every_minute_outside", "keep_time", "schedule", "timers", "work"]

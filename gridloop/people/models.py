@@ -198,6 +198,7 @@ class Notice(models.Model):
             models.Index(fields=["person", "-id"], name="notice_of_person"),
             models.Index(fields=["person"], condition=models.Q(read_at__isnull=True), name="notice_unread"),
             models.Index(fields=["id"], condition=models.Q(posted_at__isnull=True), name="notice_to_post"),
+            models.Index(fields=["case_id"], condition=models.Q(case_id__isnull=False), name="notice_of_case"),
         ]
 
 

@@ -137,7 +137,8 @@ def test_warnings_at_80_and_100_percent_reach_the_holder_and_the_next_level_once
             here.drain()
 
     look(local(20, 14, 11))
-    assert not Notice.objects.filter(case_id=case.id).exists()
+    assert told(case, "assigned") == {"street"}
+    assert Notice.objects.filter(case_id=case.id).count() == 1
     look(local(20, 14, 12))
     look(local(20, 14, 40))
     assert told(case, "deadline_near") == {"street"}
@@ -211,5 +212,8 @@ def test_urging_and_supervising_reach_the_holder(here: District) -> None:
     with clock.frozen(DAY + timedelta(minutes=1)):
         desk.move(case, "supervise", at=DAY + timedelta(minutes=1))
         here.drain()
-    said = [n.sentence["zh"] for n in Notice.objects.filter(case_id=case.id, person__username="street").order_by("id")]
-    assert said == [f"案件{case.number}（待签收）被催办，请尽快办理。", f"案件{case.number}（待签收）被督办。"]
+    notices = Notice.objects.filter(case_id=case.id, person__username="street", kind="urged").order_by("id")
+    assert [n.sentence["zh"] for n in notices] == [
+        f"案件{case.number}（待签收）被催办，请尽快办理。",
+        f"案件{case.number}（待签收）被督办。",
+    ]

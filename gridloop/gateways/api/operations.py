@@ -31,10 +31,12 @@ from gridloop.gateways.api.paging import Page, Strict, Window, page
 from gridloop.kernel import clock, events, sealing
 from gridloop.kernel.models import Delivery
 from gridloop.kernel.postgres import disk_state
-from gridloop.people import access
+from gridloop.people import access, ways_out
 
 LATE = 60.0
 """Seconds after which a delivery or an unsealed event that still waits is a sign of trouble."""
+SLOW = 1200.0
+"""Seconds that a notice may wait to leave while its host does not answer."""
 STALE = 5.0
 """Seconds that the verdict for strangers may be old."""
 
@@ -96,6 +98,7 @@ def _parts(now: datetime) -> dict[str, dict[str, Any]]:
     queues = _queues(now)
     unsealed, since = sealing.waiting()
     age = _age(now, since)
+    notices = ways_out.health(now)
     disk = disk_state(Path(settings.GRIDLOOP_DATA))
     stuck = sum(q["stuck"] for q in queues.values())
     oldest = max((q["oldest_seconds"] for q in queues.values()), default=0.0)
@@ -104,6 +107,7 @@ def _parts(now: datetime) -> dict[str, dict[str, Any]]:
         "queues": {"well": oldest <= LATE, "oldest_seconds": oldest, "by_reaction": queues},
         "stuck": {"well": stuck == 0, "deliveries": stuck},
         "seal": {"well": age <= LATE, "unsealed": unsealed, "oldest_seconds": age},
+        "notices": {"well": notices["dead"] == 0 and notices["oldest_seconds"] <= SLOW, **notices},
         "disk": {"well": disk.ok, "free_bytes": disk.free},
         "database": {"well": True},
     }
@@ -154,6 +158,10 @@ def _gauges(parts: dict[str, dict[str, Any]]) -> Iterator[Metric]:
         oldest.add_metric([reaction], queue["oldest_seconds"])
     yield waiting
     yield oldest
+    leaving = GaugeMetricFamily("gridloop_notices", "Notices on their way out of the application", labels=["state"])
+    for state in ("waiting", "dead"):
+        leaving.add_metric([state], parts["notices"][state])
+    yield leaving
     yield GaugeMetricFamily("gridloop_unsealed_events", "Events without a seal", value=parts["seal"]["unsealed"])
     yield GaugeMetricFamily(
         "gridloop_disk_free_bytes", "Free bytes in the data folder", value=parts["disk"]["free_bytes"]
