@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from gridloop.cases import events as case
+from gridloop.cases.pyramid import fold
 from gridloop.cases.queries import unlike_their_record
 from gridloop.discover import events as report
 from gridloop.discover.queries import unlike_their_record as reports_unlike_their_record
 from gridloop.discover.reactions import forget_in_time, triage
-from gridloop.dispatch.reactions import climb, route, urge, warn, watch_the_clock
+from gridloop.dispatch.reactions import climb, route, tell, urge, warn, watch_the_clock
 from gridloop.evaluate.reactions import note
 from gridloop.feedback import events as callback
 from gridloop.feedback.reactions import ask
@@ -18,7 +19,7 @@ from gridloop.handle.queries import unlike_its_record
 from gridloop.handle.reactions import forget_errands, make_copies, take_photographs_of_reports
 from gridloop.kernel import events, jobs, sealing
 from gridloop.kernel.events import Happened, Reaction
-from gridloop.people.reactions import tidy_up
+from gridloop.people.reactions import send_notices, tidy_up
 from gridloop.registry.reactions import forget_reporters
 
 REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
@@ -33,6 +34,10 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     case.DeadlinePassed: [climb, note],
     case.CaseReminded: [urge],
     case.CaseSupervised: [urge],
+    case.CaseAssigned: [tell],
+    case.ExtensionAsked: [tell],
+    case.SuspensionAsked: [tell],
+    case.RequestRefused: [tell],
     # handle: 处置
     evidence.EvidenceAdded: [make_copies],
     # feed back: 反馈
@@ -40,16 +45,16 @@ REACTIONS: Mapping[type[Happened], Sequence[Reaction]] = {
     callback.ReporterAsked: [note],
     callback.ReporterAnswered: [note],
     # evaluate: 评价
-    case.CaseDispatched: [note],
+    case.CaseDispatched: [note, tell],
     case.CaseSigned: [note],
-    case.CaseReturned: [note],
+    case.CaseReturned: [note, tell],
     case.CaseHandedBack: [note],
     case.CaseSelfHandled: [note],
-    case.CheckFailed: [note],
-    case.CaseSentBack: [note],
-    case.CaseReopened: [note, forget_in_time],
-    case.CaseExtended: [note],
-    case.CaseSuspended: [note],
+    case.CheckFailed: [note, tell],
+    case.CaseSentBack: [note, tell],
+    case.CaseReopened: [note, tell, forget_in_time],
+    case.CaseExtended: [note, tell],
+    case.CaseSuspended: [note, tell],
     case.CaseResumed: [note],
     case.CaseForceClosed: [note, forget_in_time],
     case.CaseCancelled: [note, forget_in_time],
@@ -73,9 +78,12 @@ SLOW: Sequence[Reaction] = [
 ]
 
 TIMERS: Mapping[str, Sequence[Callable[[], object]]] = {
-    "* * * * *": [watch_the_clock, forget_reporters, tidy_up, forget_errands],
+    "* * * * *": [watch_the_clock, fold, forget_reporters, tidy_up, forget_errands],
 }
 """Cron line -> what to do then."""
+
+OUTSIDE: Sequence[Callable[[], object]] = [send_notices]
+"""What speaks with other hosts, every minute, beside the timers."""
 
 
 CHECKS = [reports_unlike_their_record, unlike_their_record, unlike_its_record]
@@ -85,6 +93,6 @@ CHECKS = [reports_unlike_their_record, unlike_their_record, unlike_its_record]
 def wire() -> None:
     """Subscribe every reaction and timer of the loop. Called once when the product starts."""
     events.subscribe(REACTIONS, one_at_a_time=ONE_AT_A_TIME, in_bulk=IN_BULK, slow=SLOW)
-    jobs.schedule(TIMERS)
+    jobs.schedule(TIMERS, outside=OUTSIDE)
     for check in CHECKS:
         sealing.also_check(check)
