@@ -182,7 +182,7 @@ def passkey_answer(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 def log_out(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """End the session; its cookie is worthless afterwards. What the browser kept for this site goes too."""
     sessions.end(request)
-    response = HttpResponseRedirect("/login?out=1")
+    response = HttpResponseRedirect("/login#out")
     response["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
@@ -208,7 +208,7 @@ def password(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
                 source=sessions.source_of(request),
                 at=now,
             )
-            return HttpResponseRedirect("/login?set=1")
+            return HttpResponseRedirect("/login#set")
         access.change_password(person=person, old=given["old"], new=given["password"], at=now)
     except Refused as no:
         return _password_page(request, status=no.status, sentence=no.sentence, username=given["username"][:60])

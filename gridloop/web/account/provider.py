@@ -118,7 +118,7 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         extra_context: Any = None,
     ) -> None:
         if str(error) == "cancelled":
-            raise ImmediateHttpResponse(HttpResponseRedirect("/login?cancelled=1"))
+            raise ImmediateHttpResponse(HttpResponseRedirect("/login#cancelled"))
         no = _unreachable(exception)
         raise ImmediateHttpResponse(refusal(request, no.status, no.sentence, code=no.code))
 
