@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,6 +36,13 @@ _GROUP = option(
     zh="近似重复的分组列；不给则自动判断。",
     en="The column that groups near-duplicates; found otherwise.",
 )
+
+
+def _with_examples(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument and the options that say where examples are."""
+    for add in (_GROUP, _LABEL, _TEXT, click.argument("file", type=FILE, required=False)):
+        command = add(command)
+    return command
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,10 @@ def _read(file: Path, texts: Sequence[str], label: str, group: str) -> Examples:
     return found
 
 
+def _examples(file: Path | None, texts: Sequence[str], label: str, group: str) -> Examples:
+    return _read(file, texts, label, group) if file else _answered()
+
+
 def _answered() -> Examples:
     """What the district's own people answered on the triage list."""
     from gridloop.discover.models import Lesson
@@ -90,18 +102,15 @@ def _answered() -> Examples:
         "Train from a table, or from the district's own answers. Its kinds are case types here, or use --out.",
     )
 )
-@click.argument("file", type=FILE, required=False)
-@_TEXT
-@_LABEL
-@_GROUP
+@_with_examples
 @option("--out", type=FILE, zh="模型写入此文件，不在本区启用。", en="Write the model here and do not put it to use.")
-def train(file: Path | None, texts: Sequence[str], label: str, group: str, out: Path | None) -> None:
+def train(out: Path | None, **table: Any) -> None:
     with ground.database():
         from gridloop.discover.imports import type_alias
         from gridloop.discover.queries import model_path
         from gridloop.discover.rules import assess
 
-        examples = _read(file, texts, label, group) if file else _answered()
+        examples = _examples(**table)
         labels = examples.labels
         if out is None:
             alias = type_alias()
@@ -139,15 +148,12 @@ def train(file: Path | None, texts: Sequence[str], label: str, group: str, out: 
         "Measure by cross-validation that never splits a group of near-duplicates, or measure the model of --model.",
     )
 )
-@click.argument("file", type=FILE, required=False)
-@_TEXT
-@_LABEL
-@_GROUP
+@_with_examples
 @option("--model", type=FILE, zh="已有的模型。", en="A model that exists.")
 @option("--folds", default=5, show_default=True, type=click.IntRange(2, 20), zh="折数。", en="How many folds.")
-def evaluate(file: Path | None, texts: Sequence[str], label: str, group: str, model: Path | None, folds: int) -> None:
+def evaluate(model: Path | None, folds: int, **table: Any) -> None:
     with ground.database():
-        examples = _read(file, texts, label, group) if file else _answered()
+        examples = _examples(**table)
     from gridloop.discover.rules import assess
     from gridloop.discover.rules.classify import Classifier
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +27,40 @@ def imports() -> None:
     pass
 
 
-def _regions(
-    file: Path, datum: str, level: str | None, partial: bool, replace_synthetic: bool, dry_run: bool, title: str
-) -> None:
+_DATUM = option(
+    "--datum", type=click.Choice(DATUMS), required=True, zh="坐标系（须写明）。", en="The datum (must be named)."
+)
+_PARTIAL = option(
+    "--partial", is_flag=True, zh="只含一部分，允许有空白。", en="The file covers a part only: gaps are allowed."
+)
+_REPLACE = option(
+    "--replace-synthetic",
+    is_flag=True,
+    zh="用文件中的真实边界替换虚构的演示地图。",
+    en="Take the invented demonstration map away and put the file's real borders in its place.",
+)
+_DRY = option("--dry-run", is_flag=True, zh="只检查，不写入。", en="Only look; store nothing.")
+
+
+def _with_borders(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument and the options of every import of borders."""
+    for add in (_DRY, _REPLACE, _PARTIAL, _DATUM, click.argument("file", type=FILE)):
+        command = add(command)
+    return command
+
+
+def _import_borders(title: str, *, dry_run: bool, **given: Any) -> None:
     with ground.database():
         from gridloop.territory.actions import import_regions
 
         with show.progress(title) as advance:
             steps = show.Steps(advance)
             done = import_regions(
-                file=file,
-                datum=datum,
-                level=level,
-                partial=partial,
-                replace_synthetic=replace_synthetic,
                 dry_run=dry_run,
                 actor="system",
                 at=clock.now(),
                 progress=lambda what, count, total: steps.at(count, what),
+                **given,
             )
         if done.mistakes:
             raise Mistakes(done.mistakes)
@@ -61,39 +78,16 @@ def _regions(
     )
 
 
-_DATUM = option(
-    "--datum", type=click.Choice(DATUMS), required=True, zh="坐标系（须写明）。", en="The datum (must be named)."
-)
-_PARTIAL = option(
-    "--partial", is_flag=True, zh="只含一部分，允许有空白。", en="The file covers a part only: gaps are allowed."
-)
-_REPLACE = option(
-    "--replace-synthetic",
-    is_flag=True,
-    zh="用文件中的真实边界替换虚构的演示地图。",
-    en="Take the invented demonstration map away and put the file's real borders in its place.",
-)
-_DRY = option("--dry-run", is_flag=True, zh="只检查，不写入。", en="Only look; store nothing.")
-
-
 @imports.command(help=say("导入区划边界（GeoJSON、CSV、XLSX）。", "Import regions from GeoJSON, CSV or XLSX."))
-@click.argument("file", type=FILE)
-@_DATUM
-@_PARTIAL
-@_REPLACE
-@_DRY
-def regions(file: Path, datum: str, partial: bool, replace_synthetic: bool, dry_run: bool) -> None:
-    _regions(file, datum, None, partial, replace_synthetic, dry_run, say("区划", "Regions"))
+@_with_borders
+def regions(**given: Any) -> None:
+    _import_borders(say("区划", "Regions"), level=None, **given)
 
 
 @imports.command(help=say("导入网格边界（GeoJSON、CSV、XLSX）。", "Import grids from GeoJSON, CSV or XLSX."))
-@click.argument("file", type=FILE)
-@_DATUM
-@_PARTIAL
-@_REPLACE
-@_DRY
-def grids(file: Path, datum: str, partial: bool, replace_synthetic: bool, dry_run: bool) -> None:
-    _regions(file, datum, "grid", partial, replace_synthetic, dry_run, say("网格", "Grids"))
+@_with_borders
+def grids(**given: Any) -> None:
+    _import_borders(say("网格", "Grids"), level="grid", **given)
 
 
 @imports.command(help=say("导入单位（CSV、XLSX）。", "Import units from CSV or XLSX."))

@@ -31,7 +31,7 @@ def test_every_command_speaks_both_languages() -> None:
 def declared() -> tuple[set[str], set[str]]:
     """The names in pyproject.toml: of the product (extras included) and of the tools."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    extras = [line for lines in project["project"]["optional-dependencies"].values() for line in lines]
+    extras = [line for lines in project["project"].get("optional-dependencies", {}).values() for line in lines]
     return (
         {plain(line) for line in [*project["project"]["dependencies"], *extras]},
         {plain(line) for line in project["dependency-groups"]["dev"]},

@@ -24,7 +24,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from pydantic import Field
 
-from gridloop.discover.queries import reconciliation
+from gridloop.discover.queries import recent_reconciliation
 from gridloop.gateways.api.doors import viewer_of
 from gridloop.gateways.api.errors import problem
 from gridloop.gateways.api.paging import Page, Strict, Window, page
@@ -94,7 +94,7 @@ def _insider(request: HttpRequest) -> bool:
 
 def _parts(now: datetime) -> dict[str, dict[str, Any]]:
     """The state of the house: each part with its figures and whether it is `well`."""
-    reports = reconciliation()
+    reports = recent_reconciliation()
     queues = _queues(now)
     unsealed, since = sealing.waiting()
     age = _age(now, since)
