@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db import transaction
@@ -706,7 +708,11 @@ def time_contacts(*, case_ids: Sequence[int] = (), report_ids: Sequence[int] = (
 
     Looks at what holds now, so that late and repeated news of an end or a reopening do no harm.
     """
-    named = Report.objects.filter(Q(case_id__in=case_ids) | Q(id__in=report_ids), contact_id__isnull=False)
+    # Without the half that asks for nothing, which would keep the server from the index of the other.
+    meant = [Q(**{name: ids}) for name, ids in (("case_id__in", case_ids), ("id__in", report_ids)) if ids]
+    if not meant:
+        return
+    named = Report.objects.filter(reduce(or_, meant), contact_id__isnull=False)
     reports = list(named.values_list("contact_id", "case_id", "state", "settled_at"))
     cases = Case.objects.filter(id__in={case for _, case, _, _ in reports if case}, state__in=ENDS)
     ended = {case: closed or since for case, closed, since in cases.values_list("id", "closed_at", "stage_at")}

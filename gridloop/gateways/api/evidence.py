@@ -12,7 +12,7 @@ from gridloop.cases.queries import case_of
 from gridloop.gateways.api.doors import viewer_of
 from gridloop.gateways.api.paging import Page
 from gridloop.handle.actions import add_evidence
-from gridloop.handle.queries import evidence_for, served_file
+from gridloop.handle.queries import evidence_for, picture_headers, served_file
 from gridloop.handle.rules import MAX_BYTES
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.language import Sentence
@@ -90,7 +90,7 @@ def download(request: HttpRequest, evidence_id: int) -> HttpResponse:
     下载重新编码、去除隐藏信息的副本；原件不外传。
     """
     copy = served_file(viewer_of(request), evidence_id)
-    response = HttpResponse(copy.read_bytes(), content_type="image/jpeg")
+    response = HttpResponse(copy.read_bytes(), headers=picture_headers(copy, str(evidence_id)))
     response["Content-Disposition"] = f'attachment; filename="{evidence_id}.jpg"'
     response["Cache-Control"] = "private, no-store"
     return response
