@@ -266,7 +266,7 @@ def limit_words(limit: Limit) -> Sentence:
     zh, en = CLOCKS[limit.clock]
     if limit.amount < 1 and limit.clock in (Clock.URGENT_HOUR, Clock.WORK_HOUR):
         minutes = int(limit.amount * 60)
-        return Sentence(zh=f"{minutes}分钟（{zh}）", en=f"{minutes} min ({en})")
+        return Sentence(zh=f"{minutes}分钟", en=f"{minutes} min")
     return Sentence(zh=f"{limit.amount}{zh}", en=f"{limit.amount} {en}")
 
 

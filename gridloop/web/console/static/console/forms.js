@@ -104,7 +104,7 @@ document.addEventListener("click", (event) => {
     form.elements.address.value = place.dataset.place;
     form.elements.lon.value = place.dataset.lon;
     form.elements.lat.value = place.dataset.lat;
-    place.closest(".found").replaceChildren();
+    place.closest(".found")?.replaceChildren();
     form.dispatchEvent(new CustomEvent("place-chosen", { bubbles: true }));
     form.elements.address.focus();
   }
