@@ -36,6 +36,7 @@ export class Cases {
 
   async show() {
     if (!this.map) return this._plain();
+    if (!this.city.styled) return undefined; // the new style asks again
     if (!this.map.getSource("cases")) this.add();
     this._asked?.abort();
     const asked = (this._asked = new AbortController());
@@ -92,14 +93,14 @@ export class Cases {
       layout: {
         "icon-image": ["get", "image"],
         "icon-size": ["interpolate", ["linear"], ["ln", ["get", "n"]], 0, 0.85, 4, 1.1, 9, 1.7],
-        "icon-allow-overlap": true, "text-allow-overlap": true,
+        "icon-allow-overlap": true, "text-allow-overlap": true, "icon-ignore-placement": true, "text-ignore-placement": true,
         "text-field": ["get", "words"], "text-font": fonts, "text-size": 12,
       },
       paint: { "text-color": ink },
     }); // prettier-ignore
     map.addLayer({
       id: "single", type: "symbol", source: "cases", filter: ["!", ["has", "n"]],
-      layout: { "icon-image": ["get", "image"], "icon-size": 0.8, "icon-allow-overlap": true },
+      layout: { "icon-image": ["get", "image"], "icon-size": 0.8, "icon-allow-overlap": true, "icon-ignore-placement": true },
     }); // prettier-ignore
     if (this.city.hasAttribute("data-src")) {
       map.addSource("points", { type: "geojson", data: EMPTY, cluster: true, clusterRadius: 44, clusterMaxZoom: 16 });
@@ -117,7 +118,7 @@ export class Cases {
       }); // prettier-ignore
       map.addLayer({
         id: "points-single", type: "symbol", source: "points", filter: ["!", ["has", "point_count"]],
-        layout: { "icon-image": ["get", "image"], "icon-size": 0.8, "icon-allow-overlap": true },
+        layout: { "icon-image": ["get", "image"], "icon-size": 0.8, "icon-allow-overlap": true, "icon-ignore-placement": true },
       }); // prettier-ignore
     }
     for (const id of ["bundle", "single", "points-bundle", "points-single"]) {

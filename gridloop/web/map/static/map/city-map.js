@@ -221,6 +221,7 @@ export class CityMap extends HTMLElement {
     if (still) canvas.setAttribute("tabindex", "-1");
     this._listen();
     await new Promise((done) => this.map.once("load", done));
+    this.styled = true;
     this._region(this.getAttribute("region"));
     this._mark(this.value);
     this._showMarks();
@@ -301,7 +302,7 @@ export class CityMap extends HTMLElement {
     });
     map.on("mousemove", (event) => this._coordinates(event.lngLat));
     map.on("mouseout", () => this._coordinates());
-    map.on("styleimagemissing", async ({ id }) => {
+    map.setMissingStyleImageResolver(async (id) => {
       const { drawn } = await import("./signs.js");
       const image = drawn(id);
       if (image && !map.hasImage(id)) map.addImage(id, image, { pixelRatio: 2 });
@@ -329,7 +330,9 @@ export class CityMap extends HTMLElement {
 
   _restyle() {
     this.map.setStyle(style(this.settings, this.shown, this._fonts), { diff: false });
+    this.styled = false;
     this.map.once("style.load", () => {
+      this.styled = true;
       this._region(this.getAttribute("region"));
       this._cases?.add();
       this._data();
