@@ -160,7 +160,7 @@ def start_web(port: int) -> subprocess.Popen[bytes]:
         command("web", "--port", str(port), "--workers", WEB, "--threads", THREADS),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, GRIDLOOP_LOG_LEVEL="WARNING"),
     )  # fmt: skip
-    for _ in range(200):
+    for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return process
