@@ -121,6 +121,8 @@ class Case(models.Model):
             models.Index(fields=["opened_at", "id"], name="case_asked", condition=~models.Q(asked="")),
             models.Index(fields=["opened_at", "id"], name="case_supervised", condition=models.Q(supervised=True)),
             models.Index(fields=["opened_at", "id"], name="case_reopened", condition=models.Q(reopened__gt=0)),
+            # What the public follows around a place, open or not (`public.public_cases`).
+            models.Index(fields=["cell"], name="case_public_near", condition=models.Q(filed_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -153,7 +153,8 @@ def public_cases(asked: PublicFilter, *, after: str = "", limit: int = PAGE) -> 
         last = Case.objects.filter(number=after).values_list("opened_at", "id").first()
         if last is not None:
             at, key = last
-            rows = rows.filter(Q(opened_at__lt=at) | Q(opened_at=at, id__lt=key))
+            # The first condition alone says where the index begins; the second cuts off those of the same moment.
+            rows = rows.filter(opened_at__lte=at).filter(Q(opened_at__lt=at) | Q(id__lt=key))
     return _shown(rows.order_by("-opened_at", "-id").values(*_COLUMNS)[:limit])
 
 
@@ -175,11 +176,11 @@ def public_squares(asked: PublicFilter) -> list[tuple[float, float, str, int, st
 
 
 def solved_lately(asked: PublicFilter, *, now: datetime, limit: int = 50) -> list[PublicCase]:
-    """What was solved in the last thirty days, the newest first."""
-    rows = _asked(asked).filter(
-        state="closed", opened_at__gte=now - 3 * SOLVED_LATELY, closed_at__gte=now - SOLVED_LATELY
-    )
-    return _shown(rows.order_by("-closed_at", "-id").values(*_COLUMNS)[:limit])
+    """Of the cases that were taken on last, those that were solved in the last thirty days, the newest end first."""
+    rows = _asked(asked).filter(state="closed", closed_at__gte=now - SOLVED_LATELY)
+    found = _shown(rows.order_by("-opened_at", "-id").values(*_COLUMNS)[: 4 * limit])
+    found.sort(key=lambda case: (case.closed_at or now, case.id), reverse=True)
+    return found[:limit]
 
 
 @dataclass(frozen=True, slots=True)
