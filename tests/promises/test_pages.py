@@ -72,6 +72,7 @@ def _ask(client: Client, row: dict[str, Any], things: dict[str, Any]) -> str:
         path += "?" + row["query"]
     method = row.get("method", "GET")
     sent = {name: things.get(str(value), value) for name, value in row.get("send", {}).items()}
+    cookies = {name: morsel.value for name, morsel in client.cookies.items()}
     with transaction.atomic():
         if method == "GET":
             answer = client.get(path)
@@ -80,6 +81,8 @@ def _ask(client: Client, row: dict[str, Any], things: dict[str, Any]) -> str:
         else:
             answer = client.post(path, sent) if method == "POST" else client.generic(method, path, b"")
         transaction.set_rollback(True)
+    client.cookies.clear()  # a page may end the session or begin another; the next one is asked as if it had not
+    client.cookies.load(cookies)
     assert answer.status_code < 500, f"{method} {path}: {answer.content[:500]!r}"
     if answer.status_code == 401 or (answer.status_code == 302 and answer["Location"].startswith("/login?")):
         return "login"
