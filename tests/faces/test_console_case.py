@@ -173,7 +173,7 @@ def test_doubts_are_settled_with_single_keys(
     assert int(page.locator("h1 .badge").inner_text()) == before - 1
     phone = walk_in("intake_officer", "zh", 390)
     for address in ("/console/triage", "/console/intake", "/console/dispatch"):
-        phone.goto(address)
+        phone.goto(address, wait_until="networkidle")
         assert_fits(phone)
         assert_accessible(phone)
         snap(phone, f"{address.rpartition('/')[2]}-zh-390")
