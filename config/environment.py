@@ -167,6 +167,59 @@ def _database_url(value: str) -> str:
     return value
 
 
+_TIANDITU = (
+    "https://t{{s}}.tianditu.gov.cn/{layer}_w/wmts?SERVICE=WMTS&REQUEST=GetTile&VERSION=1.0.0&LAYER={layer}&STYLE=default"
+    "&TILEMATRIXSET=w&FORMAT=tiles&TILEMATRIX={{z}}&TILEROW={{y}}&TILECOL={{x}}&tk={key}"
+)
+
+
+def _basemap(value: str) -> dict[str, Any]:
+    """The base map under the grids: as the map element reads it, with the hosts that a browser may ask."""
+    if not value:
+        return {}
+    if key := re.fullmatch(r"tianditu:([0-9a-zA-Z]{16,64})", value):
+        layers = [
+            [_TIANDITU.format(layer=layer, key=key[1]).replace("{s}", str(n)) for n in range(8)]
+            for layer in ("vec", "cva")
+        ]
+        hosts = [f"https://t{n}.tianditu.gov.cn" for n in range(8)]
+        return {"kind": "raster", "layers": layers, "hosts": hosts, "maxzoom": 18, "attribution": "天地图"}
+    if value.lower().endswith(".pmtiles"):
+        file = Path(value).expanduser().absolute()
+        head = file.open("rb").read(127) if file.is_file() else b""
+        if head[:7] != b"PMTiles" or len(head) < 127 or head[7] != 3:
+            raise _Wrong(
+                f"{file} 不是 PMTiles 第3版文件",
+                f"{file} is no PMTiles file of version 3",
+                "一个 .pmtiles 文件",
+                "a .pmtiles file",
+            )
+        kind = "vector" if head[99] == 1 else "raster"
+        return {"kind": "pmtiles", "tiles": kind, "file": file, "hosts": [], "maxzoom": head[101], "attribution": ""}
+    address = urlsplit(value)
+    if (
+        address.scheme not in ("http", "https")
+        or not address.hostname
+        or not {"{z}", "{x}", "{y}"} <= set(re.findall(r"\{[a-z]\}", value))
+    ):
+        raise _Wrong(
+            "不是底图地址",
+            "is no address of a base map",
+            "https://主机/{z}/{x}/{y}.png、WMTS 地址（TILEMATRIX={z}&TILEROW={y}&TILECOL={x}）、"
+            "tianditu:密钥，或 .pmtiles 文件",
+            "https://host/{z}/{x}/{y}.png, a WMTS address (TILEMATRIX={z}&TILEROW={y}&TILECOL={x}), tianditu:key, "
+            "or a .pmtiles file",
+        )
+    host = f"{address.scheme}://{address.netloc}"
+    return {"kind": "raster", "layers": [[value]], "hosts": [host], "maxzoom": 18, "attribution": ""}
+
+
+def _datum(value: str) -> str:
+    if value not in ("wgs84", "gcj02"):
+        raise _Wrong(f"没有坐标系“{value}”", f"there is no datum “{value}”", "wgs84 或 gcj02", "wgs84 or gcj02")
+    return value
+
+
 def _default_data() -> str:
     if (ROOT / "pyproject.toml").exists():
         return str(ROOT / "var")
@@ -349,6 +402,24 @@ SETTINGS: tuple[Setting, ...] = (
         _number(1, 3_650),
         "365",
         Sentence(zh="结案后多少天删除联系方式", en="Days from closure until a reporter's contact is wiped"),
+    ),
+    Setting(
+        "GRIDLOOP_BASEMAP",
+        _basemap,
+        "",
+        Sentence(
+            zh="底图：XYZ 或 WMTS 地址、tianditu:密钥，或 .pmtiles 文件；不设则画本区自己的街道",
+            en="The base map: an XYZ or WMTS address, tianditu:key, or a .pmtiles file; else our own streets are drawn",
+        ),
+    ),
+    Setting(
+        "GRIDLOOP_BASEMAP_DATUM",
+        _datum,
+        "wgs84",
+        Sentence(
+            zh="底图的坐标系：wgs84（天地图也用它）或 gcj02；gcj02 底图会提示偏移",
+            en="The datum of the base map: wgs84 (also for Tianditu) or gcj02, which the map warns about",
+        ),
     ),
     Setting(
         "GRIDLOOP_PG_BIN",

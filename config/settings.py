@@ -17,6 +17,7 @@ _values = environment.read(os.environ)
 globals().update({name: value for name, value in _values.items() if name.startswith("GRIDLOOP_")})
 GRIDLOOP_DATA = _values["GRIDLOOP_DATA"]
 GRIDLOOP_DISTRICTS = _values["GRIDLOOP_DISTRICTS"]
+GRIDLOOP_BASEMAP_HOSTS = tuple(_values["GRIDLOOP_BASEMAP"].get("hosts", ()))
 
 
 EMBEDDED = not _values["DATABASE_URL"]

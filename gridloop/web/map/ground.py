@@ -34,7 +34,8 @@ def settings(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "bounds": territory.extent(),
         "synthetic": territory.is_synthetic(),
         "maxzoom": tiles.MAX_ZOOM,
-        "basemap": {k: v for k, v in base.items() if k != "file"} or None,
+        "basemap": {k: v for k, v in base.items() if k not in ("file", "hosts")} or None,
+        "datum": getattr(deployment, "GRIDLOOP_BASEMAP_DATUM", "wgs84"),
         "staff": viewer.kind == "person",
     }
     response = JsonResponse(told)

@@ -17,11 +17,13 @@ from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard
 from gridloop.territory import queries as territory
+from gridloop.territory.rules.codes import Level
 from gridloop.web.map.cases import filter_of
 from gridloop.web.shell.pages import show, staff
 from gridloop.web.shell.tags import zone
 
 RESPONSIBLE = ("grid_leader", "grid_worker")
+ABOVE_GRIDS = ("subdistrict_operator",)
 
 
 @staff
@@ -88,9 +90,10 @@ def _list(wanted: CaseFilter) -> str:
 
 def _people(code: str) -> list[dict[str, Any]]:
     """Who answers for a region by post. Two queries."""
-    found = persons_for([(0, role, code) for role in RESPONSIBLE])
+    roles = RESPONSIBLE if len(code) >= Level.GRID.digits else ABOVE_GRIDS
+    found = persons_for([(0, role, code) for role in roles])
     known = colleagues([person for person in found if person is not None])
     return [
         {"role": ROLES[role].name, "colleague": known.get(person) if person is not None else None}
-        for role, person in zip(RESPONSIBLE, found, strict=True)
+        for role, person in zip(roles, found, strict=True)
     ]

@@ -186,6 +186,8 @@ export class CityMap extends HTMLElement {
     this.settings = await settings();
     if (!this.isConnected) return;
     if (this.settings.synthetic) this._over.append(h("span", { class: "cm-synthetic" }, say("虚构地图", "invented map")));
+    if (this.settings.basemap && this.settings.datum === "gcj02")
+      this._over.append(h("span", { class: "cm-synthetic" }, say("底图为 GCJ-02，与网格相差约数百米", "base map in GCJ-02: some hundred metres off the grids")));
     this.toggleAttribute("data-picking", this.hasAttribute("pick"));
     if (!webgl()) return this._sketch();
     const { Map, NavigationControl, ScaleControl, AttributionControl } = await maplibre();

@@ -53,12 +53,7 @@ export function style(settings, shown, fonts = FONTS) {
     city: { type: "vector", tiles: [`${tiles}{z}/{x}/{y}.mvt`], minzoom: 0, maxzoom: settings.maxzoom, bounds: settings.bounds ?? undefined },
   };
   const layers = [{ id: "land", type: "background", paint: { "background-color": base ? look.outside : look.land } }];
-  if (base) {
-    sources.base = {
-      type: "raster", tiles: base.tiles, tileSize: 256, maxzoom: base.maxzoom ?? 18, attribution: base.attribution ?? "",
-    }; // prettier-ignore
-    layers.push({ id: "base", type: "raster", source: "base", paint: theme() === "dark" ? { "raster-brightness-max": 0.65, "raster-saturation": -0.4 } : {} });
-  }
+  if (base) layers.push(...under(base, sources, look));
   const city = (id, type, layer, rest) => ({ id, type, source: "city", "source-layer": layer, ...rest });
   const line = (id, layer, colour, width, rest = {}, paint = {}) =>
     city(id, "line", layer, { layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": colour, "line-width": width, ...paint }, ...rest });
@@ -91,9 +86,10 @@ export function style(settings, shown, fonts = FONTS) {
     line("community-line", "community", look.community, wide(11, 0.6, 16, 2.6), { minzoom: 11 }, { "line-dasharray": [5, 2.5] }),
     line("street-line", "street", look.street, wide(8, 0.7, 12, 1.6, 16, 2.6), {}, { "line-opacity": 0.85 }),
     line("district-line", "district", look.district, wide(6, 1.2, 12, 2.6, 16, 4)),
-    city("grid-area", "fill", "grid", { minzoom: 12, paint: { "fill-color": "#000000", "fill-opacity": 0 } }),
-    city("community-area", "fill", "community", { minzoom: 11, paint: { "fill-color": "#000000", "fill-opacity": 0 } }),
-    city("street-area", "fill", "street", { paint: { "fill-color": "#000000", "fill-opacity": 0 } }),
+    // What a click finds: the smallest lies on top.
+    ...[["street", 0], ["community", 11], ["grid", 12]].map(([one, minzoom]) =>
+      city(`${one}-area`, "fill", one, { minzoom, paint: { "fill-color": "#000000", "fill-opacity": 0 } }),
+    ),
     ...["grid", "community", "street", "district", "micro_grid"].map((one) =>
       line(`chosen-${one}`, one, look.accent, 4, { filter: ["==", ["get", "code"], ""] }),
     ),
@@ -113,7 +109,7 @@ export function style(settings, shown, fonts = FONTS) {
   }
   layers.push(
     text("label-micro", "label", 11, look.faint, { filter: level("micro_grid"), minzoom: 16.2, layout: { "text-field": ["get", "short"] } }),
-    text("label-grid", "label", 12, look.faint, { filter: level("grid"), minzoom: 14.2, layout: { "text-field": language === "en" ? name : ["get", "short"] } }),
+    text("label-grid", "label", 12, look.faint, { filter: level("grid"), minzoom: 14.2, layout: { "text-field": ["get", "short"] } }),
     text("label-community", "label", wide(12, 11, 16, 15), look.ink, { filter: level("community"), minzoom: 12.3 }),
     text("label-street", "label", wide(9, 11, 12, 15, 16, 20), look.street, { filter: level("street"), paint: { "text-halo-width": 2.2 }, layout: { "text-letter-spacing": 0.08 } }),
     text("component-label", "component", 10, look.component, { minzoom: 17.6, layout: { "text-offset": [0, 1.1], "text-anchor": "top" } }),
@@ -123,4 +119,28 @@ export function style(settings, shown, fonts = FONTS) {
     for (const layer of layers) if (ids.includes(layer.id)) layer.layout = { ...layer.layout, visibility: "none" };
   }
   return { version: 8, name: "city", sources, layers };
+}
+
+/** The layers of the configured base map. */
+function under(base, sources, look) {
+  const dim = theme() === "dark" ? { "raster-brightness-max": 0.65, "raster-saturation": -0.4 } : {};
+  const rest = { maxzoom: base.maxzoom || 18, attribution: base.attribution };
+  const archive = `pmtiles://${new URL("/map/base.pmtiles", location.href).href}`;
+  if (base.kind === "pmtiles" && base.tiles === "vector") {
+    // The layers that Protomaps' archives have; of others nothing is drawn.
+    sources.base = { type: "vector", url: archive };
+    const from = (id, type, layer, paint, more = {}) => ({ id, type, source: "base", "source-layer": layer, paint, ...more });
+    return [
+      from("base-land", "fill", "earth", { "fill-color": look.land }),
+      from("base-green", "fill", "landuse", { "fill-color": look.green }, { filter: ["in", ["get", "kind"], ["literal", ["park", "forest", "grass", "cemetery"]]] }),
+      from("base-water", "fill", "water", { "fill-color": look.water }),
+      from("base-building", "fill", "buildings", { "fill-color": look.building }, { minzoom: 14 }),
+      from("base-road", "line", "roads", { "line-color": look.main, "line-width": wide(10, 0.5, 17, 10) }),
+    ];
+  }
+  const sets = base.kind === "pmtiles" ? [null] : base.layers;
+  return sets.map((tiles, n) => {
+    sources[`base-${n}`] = tiles ? { type: "raster", tiles, tileSize: 256, ...rest } : { type: "raster", url: archive, tileSize: 256 };
+    return { id: `base-${n}`, type: "raster", source: `base-${n}`, paint: dim };
+  });
 }
