@@ -344,7 +344,7 @@ applySun();
 if ("serviceWorker" in navigator) navigator.serviceWorker.register("/field/worker.js", { scope: "/field/" }).catch(() => {});
 navigator.storage?.persist?.();
 addEventListener("hashchange", () => render());
-document.fonts?.addEventListener?.("loadingdone", () => frame());
+document.fonts?.addEventListener?.("loadingdone", () => frame(), { once: true });
 addEventListener("online", () => {
   app.online = true;
   refresh().then(() => app.outbox?.send(true));

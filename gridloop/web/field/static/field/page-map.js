@@ -32,5 +32,5 @@ export function map(app) {
     }
   };
   const names = app.ground.regions.filter((r) => r.kind !== "micro_grid").slice(0, 1).map((r) => r.name);
-  return h("div", { class: "map-page" }, title, view.element, h("div", { class: "map-foot row tight apart" }, h("span", { lang: "zh", class: "data" }, names.join("")), h("button", { type: "button", class: "button big", onclick: find }, icon("crosshair"), say("我在哪里", "Where am I"))));
+  return h("div", { class: "map-page" }, title, view.element, h("div", { class: "map-foot row tight apart" }, h("span", { lang: "zh", class: "data" }, ...names), h("button", { type: "button", class: "button big", onclick: find }, icon("crosshair"), say("我在哪里", "Where am I"))));
 }
