@@ -310,8 +310,8 @@ def story(events: Sequence[Event], said: Mapping[str, Sentence]) -> list[Told]:
 
 
 def _facts(event: Event) -> dict[str, Any]:
-    data = {key: value for key, value in event.data.items() if key not in ("set", "about")}
-    told = data | event.data.get("set", {}) | event.data.get("about", {})
+    data: dict[str, Any] = {key: value for key, value in event.data.items() if key not in ("set", "about")}
+    told: dict[str, Any] = {**data, **event.data.get("set", {}), **event.data.get("about", {})}
     return told | {"person": told.get("person_id")}
 
 

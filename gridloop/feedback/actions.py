@@ -157,7 +157,7 @@ def keep_template(
             wrong = Sentence(zh=f"不认识“{value}”", en=f"“{value}” is not known")
             found.append(Mistake(place, wrong, Sentence(zh="、".join(known), en=", ".join(known))))
     with transaction.atomic():
-        same = AnswerTemplate.objects.filter(name=new.name, verb=new.verb).exclude(id=template_id)
+        same = AnswerTemplate.objects.filter(name=new.name, verb=new.verb).exclude(id=template_id or 0)
         if same.exists():
             wrong = Sentence(zh="已有同名模板", en="is taken by another template")
             found.append(Mistake("name", wrong, Sentence(zh="换一个名称", en="choose another name")))

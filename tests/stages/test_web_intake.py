@@ -96,7 +96,7 @@ def test_a_call_of_which_the_officer_is_sure_is_a_case_at_once_and_its_number_is
     assert saved.status_code == 302
     report = Report.objects.get()
     assert (report.channel, report.state) == ("hotline", "opened")
-    case = Case.objects.get(pk=report.case_id)
+    case = Case.objects.get(pk=report.case_id or 0)
     assert (case.case_type, case.region_code) == (KIND, GRID)
     assert Lesson.objects.get(report=report).case_type == KIND
     page = client.get(saved["Location"])

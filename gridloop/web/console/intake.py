@@ -69,8 +69,9 @@ def _sure(said: QueryDict) -> Answer | None:
     join = said.get("join", "")
     if join.isascii() and join.isdigit():
         return Answer(report_id=0, case_type=said.get("case_type", ""), case_id=int(join), lon=lon, lat=lat)
-    if said.get("case_type") and lon is not None and lat is not None:
-        return Answer(report_id=0, case_type=said["case_type"], lon=lon, lat=lat)
+    case_type = said.get("case_type", "")
+    if case_type and lon is not None and lat is not None:
+        return Answer(report_id=0, case_type=case_type, lon=lon, lat=lat)
     return None
 
 

@@ -68,7 +68,7 @@ def _page(
     if report is None and wanted:
         report = waiting.filter(pk=wanted).first()
     report = report or (first[0] if first else None)
-    context = {
+    context: dict[str, object] = {
         "refused": refused,
         "said": said,
         "report": report,

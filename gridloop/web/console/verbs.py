@@ -38,6 +38,7 @@ from gridloop.people.queries import colleagues, find_units, persons_for, staff_f
 from gridloop.people.viewer import Viewer
 from gridloop.standard import queries as standard_queries
 from gridloop.standard.rules.standard import CaseType
+from gridloop.territory.queries import locate
 from gridloop.web.shell.pages import is_fragment, show, staff
 from gridloop.web.shell.tags import zone
 
@@ -212,12 +213,10 @@ def _move(said: QueryDict, viewer: Viewer, case: Case, verb: str, outcome: str) 
 def _place(said: QueryDict) -> dict[str, Any]:
     """The place as a form says it: words, and a point if one was set. An empty form leaves the place as it is."""
     place: dict[str, Any] = {}
-    if said.get("address", "").strip():
-        place["address"] = said["address"].strip()[:300]
+    if address := said.get("address", "").strip():
+        place["address"] = address[:300]
     lon, lat = degrees(said.get("lon"), 180), degrees(said.get("lat"), 90)
     if lon is not None and lat is not None:
-        from gridloop.territory.queries import locate
-
         place |= {"lon": lon, "lat": lat}
         code = str(locate([lon], [lat])[0])
         if not code:
