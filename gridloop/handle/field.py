@@ -85,17 +85,14 @@ def settle(wish: Wish, *, case_id: int | None, viewer: Viewer, at: datetime | No
     anew (with a new key).
     """
     now = at or clock.now()
-    if viewer.person_id is None:
-        raise Refused(Sentence(zh="只有人才能办理。", en="Only a person can do this."), status=403, code="forbidden")
+    person = _person(viewer)
     digest = hashlib.sha256(encode(asdict(wish), sort_keys=True).encode()).digest()
     with transaction.atomic():
         if (known := _known(wish.key, digest, viewer)) is not None:
             return known
         if case_id is None:
             raise not_found()
-        errand = Errand(
-            person_id=viewer.person_id, key=wish.key, digest=digest, case_id=case_id, outcome="", answer={}, at=now
-        )
+        errand = Errand(person_id=person, key=wish.key, digest=digest, case_id=case_id, outcome="", answer={}, at=now)
         if not insert_new_rows([errand], unless=("person", "key")):  # the same errand came twice at one moment
             rival = _known(wish.key, digest, viewer)
             assert rival is not None, "the key is taken"
@@ -121,9 +118,15 @@ def settle(wish: Wish, *, case_id: int | None, viewer: Viewer, at: datetime | No
     return errand
 
 
+def _person(viewer: Viewer) -> int:
+    if viewer.person_id is None:
+        raise Refused(Sentence(zh="只有人才能办理。", en="Only a person can do this."), status=403, code="forbidden")
+    return viewer.person_id
+
+
 def _known(key: UUID, digest: bytes, viewer: Viewer) -> Errand | None:
     """The errand that was handed in under this key before. Refused if it was another one."""
-    known = Errand.objects.filter(person_id=viewer.person_id, key=key).first()
+    known = Errand.objects.filter(person_id=viewer.person_id or 0, key=key).first()
     if known is not None and bytes(known.digest) != digest:
         raise _key_used()
     return known
@@ -137,7 +140,7 @@ def _do(wish: Wish, case_id: int, viewer: Viewer, now: datetime) -> Case:
         )  # fmt: skip
     version = wish.version
     if wish.after is not None:
-        before = Errand.objects.filter(person_id=viewer.person_id, key=wish.after).first()
+        before = Errand.objects.filter(person_id=viewer.person_id or 0, key=wish.after).first()
         if before is None or before.outcome != Errand.Outcome.DONE:
             raise Refused(
                 Sentence(
@@ -307,9 +310,10 @@ def _bad(zh: str, en: str) -> Refused:
 
 
 def _upload(parcel: Parcel, viewer: Viewer, now: datetime) -> Upload:
-    mine = Upload.objects.filter(person_id=viewer.person_id or 0)
+    person = _person(viewer)
+    mine = Upload.objects.filter(person_id=person)
     wanted = {n: getattr(parcel, n) for n in ("case_id", "report_id", "stage", "sha256", "size")}
-    fresh = Upload(person_id=viewer.person_id, key=parcel.key, touched_at=now, **wanted)
+    fresh = Upload(person_id=person, key=parcel.key, touched_at=now, **wanted)
     if insert_new_rows([fresh], unless=("person", "key")) and mine.filter(complete=False).count() > MAX_UNFINISHED:
         raise Refused(
             Sentence(zh="未传完的文件太多，请先传完。", en="Too many files are under way: finish some first."),

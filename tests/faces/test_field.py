@@ -130,26 +130,31 @@ def task_here(page: Page, lon: float, lat: float, photographs: int = 0) -> dict[
 
 def plain_text_on_disk(page: Page) -> str:
     """Everything that the browser keeps for the application, as text: what somebody who copies it would see."""
-    return page.evaluate(
+    found: str = page.evaluate(
         """async () => {
+          const result = request => new Promise((ok, no) => {
+            request.onsuccess = () => ok(request.result);
+            request.onerror = no;
+          });
           const out = [];
           for (const { name } of await indexedDB.databases()) {
-            const db = await new Promise((ok, no) => { const r = indexedDB.open(name); r.onsuccess = () => ok(r.result); r.onerror = no; });
-            for (const store of db.objectStoreNames) {
-              const all = await new Promise(ok => { const r = db.transaction(store).objectStore(store).getAll(); r.onsuccess = () => ok(r.result); });
-              for (const one of all) {
+            const db = await result(indexedDB.open(name));
+            for (const store of db.objectStoreNames)
+              for (const one of await result(db.transaction(store).objectStore(store).getAll())) {
                 out.push(JSON.stringify(one));
-                for (const part of [one?.data, one?.iv, one]) if (part instanceof ArrayBuffer) out.push(new TextDecoder().decode(part));
+                for (const part of [one?.data, one])
+                  if (part instanceof ArrayBuffer) out.push(new TextDecoder().decode(part));
               }
-            }
             db.close();
           }
           for (const key of Object.keys(localStorage)) out.push(key + '=' + localStorage[key]);
           for (const name of await caches.keys())
             for (const request of await (await caches.open(name)).keys()) out.push(request.url);
-          return out.join('\\n');
+          return out.join('\n');
         }"""
     )
+    assert "/field/app.js" in found, "the shell at least is there"
+    return found
 
 
 # --- without a link --------------------------------------------------------------------------------------------------
@@ -193,6 +198,9 @@ def test_a_whole_task_is_done_without_a_link_and_arrives_once(walk_in, assert_ac
     assert_accessible(page)
     page.locator(".shutter").click()
     page.get_by_alt_text("刚拍的照片").wait_for()
+    page.get_by_role("button", name=re.compile("录一段语音")).click()
+    page.get_by_role("button", name=re.compile("停止录音")).click()
+    page.locator("audio").wait_for()
     page.locator("button.submit").click()
     expect(page.locator(f".task-card[href$='{task['number']}']")).to_contain_text("自行处置")
     page.context.set_offline(False)
@@ -444,8 +452,14 @@ SMALL = """
 def test_every_screen_can_be_read_and_reached_with_one_thumb(
     walk_in, assert_accessible, assert_english, assert_fits, snap, lang, theme
 ) -> None:
-    page = opened(walk_in("inspector", lang, 390, theme, permissions=["geolocation", "camera", "microphone"]))
+    here = {"longitude": 113.72, "latitude": 34.72}
+    allowed = ["geolocation", "camera", "microphone"]
+    page = opened(walk_in("inspector", lang, 390, theme, permissions=allowed, geolocation=here))
     page.locator(".task-card").first.wait_for()
+    page.locator(".sorts button").nth(2).click()
+    expect(page.locator(".task-card").first.locator(".stop")).to_have_text("1")
+    page.locator(".sorts button").nth(1).click()
+    expect(page.locator(".task-card").first).to_contain_text(re.compile("米|公里|m"))
     number = tasks(page)[0]["number"]
     page.wait_for_timeout(1000)
     places = ["tasks", f"task/{number}", f"act/{number}/check/failed", "map", "report", "outbox", "settings"]

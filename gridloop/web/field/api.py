@@ -294,13 +294,13 @@ def _move(item: MoveItem, viewer: Viewer) -> dict[str, Any]:
             waits = Sentence(zh="上报还没有成为案件，稍后再试。", en="The report is no case yet; it is tried again.")
             return {"outcome": "later", "sentence": waits.both()}
     seen = cases_for(viewer)
-    case_id = (seen.filter(id=own.case_id) if own else seen.filter(number=item.case)).values_list("id", flat=True)
+    named = seen.filter(number=item.case) if own is None else seen.filter(id=own.case_id or 0)
     wish = Wish(
         key=item.key, case=str(item.report or item.case), verb=item.verb, outcome=item.outcome, version=item.version,
         as_it_is=own is not None, after=item.after, reason=item.reason, condition=item.condition,
         unit_id=item.unit_id, answers=item.answers,
     )  # fmt: skip
-    errand = settle(wish, case_id=case_id.first(), viewer=viewer)
+    errand = settle(wish, case_id=named.values_list("id", flat=True).first(), viewer=viewer)
     return {"outcome": errand.outcome, **errand.answer}
 
 
