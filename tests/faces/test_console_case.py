@@ -99,7 +99,7 @@ def test_a_call_becomes_a_case_that_is_returned_sent_again_handled_checked_and_c
     dispatcher.keyboard.type("区排水")
     dispatcher.wait_for_selector("dialog.verb .found input[name=unit]")
     dispatcher.keyboard.press("Enter")
-    dispatcher.wait_for_selector("dialog.verb .found input[name=unit]:checked")
+    dispatcher.wait_for_selector("dialog.verb .choices label:has(input[name=unit]:checked):has-text('排水')")
     assert_accessible(dispatcher)
     dispatcher.keyboard.press("Control+Enter")
     dispatcher.wait_for_selector("dialog.verb", state="detached", timeout=30_000)

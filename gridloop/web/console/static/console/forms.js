@@ -116,6 +116,15 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   const field = event.target;
   if (!field.form) return;
+  // What was chosen among the found stands with the other choices from now on: a late answer of the search takes nothing.
+  const found = field.closest(".found");
+  if (found && field.checked) {
+    const choices = found.parentElement.querySelector(".choices");
+    const same = [...(choices?.querySelectorAll("input") ?? [])].find((one) => one.value === field.value && one.name === field.name);
+    if (same) same.checked = true;
+    else choices?.append(field.closest("label"));
+    found.replaceChildren();
+    (same ?? field).focus();
+  }
   if (field.name === "unit") field.form.dispatchEvent(new CustomEvent("unit-chosen"));
-  if (field.name === "co_unit" && field.closest(".found")) field.form.querySelector(".kept")?.append(field.closest("label"));
 });

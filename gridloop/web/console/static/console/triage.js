@@ -41,7 +41,7 @@ if (form) {
       ? say("并入所选案件", "Join the chosen case")
       : say("接受并建案", "Accept: open a case");
     // Whoever has chosen a type goes on with the keys.
-    if (event.target.name === "case_type" && event.target.closest(".found")) event.target.blur();
+    if (event.target.name === "case_type") event.target.blur();
   });
   form.addEventListener("place-chosen", () => {
     const line = document.getElementById("chosen-place");
