@@ -138,9 +138,11 @@ def _region(code: str, column: int, row: int, columns: int, rows: int, name: str
     return synthetic.DrawnRegion(code=code, name=name, shape=shape)
 
 
-def browser(username: str, lang: str = "zh") -> Client:
-    """Django's test browser in which this person has just logged in; it asks from another machine."""
-    client = Client(headers={"accept-language": lang}, REMOTE_ADDR="203.0.113.9")
+def browser(username: str | None, lang: str = "zh") -> Client:
+    """Django's test browser in which this person (None: nobody) has just logged in; it asks from another machine."""
+    client = Client(headers={"accept-language": lang}, REMOTE_ADDR="203.0.113.9", HTTP_HOST="localhost")
+    if username is None:
+        return client
     client.force_login(Person.objects.get(username=username))
     session = client.session
     session["since"] = session["seen"] = session["proved"] = clock.now().isoformat()

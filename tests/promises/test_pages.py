@@ -13,8 +13,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from gridloop.kernel import clock
-from gridloop.people.models import Person
+from tests.build import browser
 from tests.promises.test_permissions import MACHINES
 from tests.promises.world import TABLE, World
 
@@ -63,13 +62,17 @@ def _expected(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _ask(client: Client, row: dict[str, Any], things: dict[str, Any]) -> str:
-    path = row["url"]
+def page_of(row: dict[str, Any], things: dict[str, Any]) -> str:
+    """The address of a row, with what stands for its placeholders."""
+    path = str(row["url"])
     for name, thing in row.get("path", {}).items():
         path = path.replace("{" + name + "}", str(things.get(thing, thing)))
     assert "{" not in path, f"{row['url']}: name what stands for {path}"
-    if "query" in row:
-        path += "?" + row["query"]
+    return path + ("?" + row["query"] if "query" in row else "")
+
+
+def _ask(client: Client, row: dict[str, Any], things: dict[str, Any]) -> str:
+    path = page_of(row, things)
     method = row.get("method", "GET")
     sent = {name: things.get(str(value), value) for name, value in row.get("send", {}).items()}
     cookies = {name: morsel.value for name, morsel in client.cookies.items()}
@@ -89,17 +92,6 @@ def _ask(client: Client, row: dict[str, Any], things: dict[str, Any]) -> str:
     return {403: "denied", 404: "hidden"}.get(answer.status_code, "allowed")
 
 
-def _client(username: str | None) -> Client:
-    # From another machine: nothing may be let in because it comes from this one.
-    client = Client(REMOTE_ADDR="203.0.113.9", HTTP_HOST="localhost")
-    if username is not None:
-        client.force_login(Person.objects.get(username=username))
-        session = client.session
-        session["since"] = session["seen"] = clock.now().isoformat()
-        session.save()
-    return client
-
-
 def test_every_page_is_in_a_table_and_the_tables_have_no_other() -> None:
     assert _pages() == {row["url"] for row in ROWS}
 
@@ -111,7 +103,7 @@ def test_no_row_stands_twice() -> None:
 
 @pytest.mark.parametrize("caller", ["anonymous", *PEOPLE])
 def test_every_page_answers_as_the_tables_say(world: World, caller: str) -> None:
-    client = _client(PEOPLE.get(caller))
+    client = browser(PEOPLE.get(caller))
     wrong = []
     for row in ROWS:
         found, wanted = _ask(client, row, world.things), _expected(row)[caller]
