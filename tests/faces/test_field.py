@@ -213,9 +213,7 @@ def test_a_whole_task_is_done_without_a_link_and_arrives_once(walk_in, assert_ac
     page.get_by_role("button", name="退出并清除", exact=True).click()
     page.wait_for_url(re.compile("/login"))
     assert (
-        page.evaluate(
-            "async () => (await indexedDB.databases()).filter(d => d.name.startsWith('gridloop-field')).length"
-        )
+        page.evaluate("async () => (await indexedDB.databases()).filter(d => /^gridloop-field/.test(d.name)).length")
         == 0
     )
     assert page.evaluate("async () => Object.keys(localStorage).filter(k => k.endsWith('person')).length") == 0
@@ -396,7 +394,7 @@ def test_it_can_be_installed_and_what_was_made_outlives_the_application(browser,
         assert task_here(page, lon, lat)["callers"] == 1
 
 
-# --- two at one case ---------------------------------------------------------------------------------------------------
+# --- two at one case -----
 
 
 def test_two_telephones_at_one_case_and_a_person_decides(walk_in, assert_accessible, snap) -> None:
@@ -437,7 +435,7 @@ def states_of(page: Page) -> list[str]:
     return states(page)
 
 
-# --- every screen ------------------------------------------------------------------------------------------------------
+# --- every screen -----
 
 SMALL = """
 () => [...document.querySelectorAll('a, button, input:not([type=hidden]), select, textarea, summary')]
@@ -448,7 +446,7 @@ SMALL = """
 """
 
 
-@pytest.mark.parametrize(("lang", "theme"), [("zh", "light"), ("en", "dark"), ("en", "contrast")])
+@pytest.mark.parametrize(("lang", "theme"), [("zh", "dark"), ("en", "contrast")])
 def test_every_screen_can_be_read_and_reached_with_one_thumb(
     walk_in, assert_accessible, assert_english, assert_fits, snap, lang, theme
 ) -> None:
