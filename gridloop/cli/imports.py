@@ -90,6 +90,28 @@ def grids(**given: Any) -> None:
     _import_borders(say("网格", "Grids"), level="grid", **given)
 
 
+@imports.command(help=say("导入部件（GeoJSON、CSV、XLSX）。", "Import components from GeoJSON, CSV or XLSX."))
+@click.argument("file", type=FILE)
+@_DATUM
+@_DRY
+def components(file: Path, datum: str, dry_run: bool) -> None:
+    with ground.database():
+        from gridloop.territory.actions import import_components
+
+        done = import_components(file=file, datum=datum, actor="system", at=clock.now(), dry_run=dry_run)
+    if done.mistakes:
+        raise Mistakes(done.mistakes)
+    show.summary(
+        say("部件", "Components") + (say("（试运行，未写入）", " (dry run, nothing stored)") if dry_run else ""),
+        {
+            say("读取", "read"): done.read,
+            say("新增", "created"): done.counts.created,
+            say("修改", "edited"): done.counts.edited,
+            say("未变", "unchanged"): done.counts.unchanged,
+        },
+    )
+
+
 @imports.command(help=say("导入单位（CSV、XLSX）。", "Import units from CSV or XLSX."))
 @click.argument("file", type=FILE)
 def units(file: Path) -> None:

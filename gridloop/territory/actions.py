@@ -20,9 +20,9 @@ from gridloop.kernel.errors import Mistake, Mistakes
 from gridloop.kernel.events import publish
 from gridloop.kernel.language import Sentence
 from gridloop.territory import queries, synthetic
-from gridloop.territory.events import MapChanged
+from gridloop.territory.events import ComponentsImported, MapChanged
 from gridloop.territory.models import Component, FormerBoundary, MapEdition, Region, Scenery, UnitCell
-from gridloop.territory.rules import reading
+from gridloop.territory.rules import components, reading
 from gridloop.territory.rules.checking import StoredRegion, above, check_against_map
 from gridloop.territory.rules.codes import UNIT_CELL_DIGITS, Level, level_of
 from gridloop.territory.rules.location import area_m2
@@ -139,6 +139,53 @@ def _not_in_file(read: Sequence[reading.ReadRegion], stored: Mapping[str, Stored
         code not in mine and known.ends_on is None and (above(code), len(code)) in families
         for code, known in stored.items()
     )
+
+
+def import_components(
+    *, file: Path, datum: str | None, actor: str, at: datetime, dry_run: bool = False
+) -> ImportResult:
+    """Import components (部件) from GeoJSON, CSV or XLSX: all of the file, or nothing and all its mistakes.
+
+    A component is known by its code; what the file says of it again replaces what was stored. An invented component of
+    the same code becomes a real one. Its region is where it lies on today's map; outside of the map it has none.
+    """
+    try:
+        read, mistakes = components.read_components(file, datum=reading.datum_of(datum))
+    except Mistakes as wrong:
+        return ImportResult(0, Counts(), wrong.mistakes)
+    if mistakes:
+        return ImportResult(len(read), Counts(), mistakes)
+    places = queries.locate([r.lon for r in read], [r.lat for r in read])
+    columns = ("kind", "name", "lon", "lat", "managed_by", "condition", "starts_on", "ends_on", "remark")
+    with transaction.atomic():
+        _lock_map()
+        known = {c.code: c for c in Component.objects.filter(code__in=[r.code for r in read])}
+        fresh, changed = [], []
+        for one, where in zip(read, places, strict=True):
+            said = {name: getattr(one, name) for name in columns} | {"region_code": str(where), "synthetic": False}
+            row = known.get(one.code)
+            if row is None:
+                fresh.append(Component(code=one.code, **said))
+            elif any(getattr(row, name) != value for name, value in said.items()):
+                for name, value in said.items():
+                    setattr(row, name, value)
+                changed.append(row)
+        counts = Counts(created=len(fresh), edited=len(changed), unchanged=len(read) - len(fresh) - len(changed))
+        if dry_run:
+            return ImportResult(len(read), counts, [])
+        insert_rows(fresh)
+        update_rows(changed, (*columns, "region_code", "synthetic"))
+        if fresh or changed:
+            token = _new_token(at)
+            publish(
+                [
+                    ComponentsImported(
+                        subject="components", actor=actor, at=at, source=f"import {file.name}", edition=str(token),
+                        created=len(fresh), edited=len(changed),
+                    )
+                ]
+            )  # fmt: skip
+    return ImportResult(len(read), counts, [])
 
 
 @transaction.atomic

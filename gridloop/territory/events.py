@@ -21,3 +21,13 @@ class MapChanged(Happened):
     retired: int
     codes: list[str]
     edition: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentsImported(Happened):
+    """Components (部件) were added, or what is known of them changed."""
+
+    source: str
+    created: int
+    edited: int
+    edition: str

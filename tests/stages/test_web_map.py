@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,7 +30,7 @@ from gridloop.kernel import clock
 from gridloop.people.models import Person
 from gridloop.people.viewer import SYSTEM, Grant, Viewer
 from gridloop.territory import queries as territory
-from gridloop.territory.actions import draw_district
+from gridloop.territory.actions import draw_district, import_components
 from gridloop.territory.models import Component, Scenery
 from gridloop.territory.rules import tiles
 from tests.build import DAY, district
@@ -321,3 +322,59 @@ def test_tiles_lie_where_the_web_expects_them() -> None:
     assert (round(box.west), round(box.south), round(box.east), round(box.north, 2)) == (0, 0, 180, 85.05)
     assert not tiles.exists(2, 4, 0)
     assert not tiles.exists(17, 0, 0)
+
+
+# --- components ------------------------------------------------------------------------------------------------------
+
+SURVEY = """ObjID,ObjName,PointX,PointY,ObjState,ORDate,DeptCode1
+4101040137000001,路灯一,{lon},{lat},完好,2020-05-01,U-LIGHT
+4101040104000001,雨水箅子一,{lon},{lat},破损,,
+"""
+
+
+def survey(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_survey_of_components_is_imported_once_and_lies_in_its_grid(desk: Desk, tmp_path: Path) -> None:
+    lon, lat = desk.here.place()
+    file = survey(tmp_path / "部件.csv", SURVEY.format(lon=lon, lat=lat))
+    before = territory.edition()
+    done = import_components(file=file, datum="wgs84", actor="system", at=DAY)
+    assert (done.mistakes, done.counts.created) == ([], 2)
+    assert territory.edition() != before
+    lamp = Component.objects.get(code="4101040137000001")
+    assert (lamp.kind, lamp.name, lamp.condition, lamp.synthetic) == ("C0137", "路灯一", "完好", False)
+    assert lamp.region_code.startswith(GRID)
+    again = import_components(file=file, datum="wgs84", actor="system", at=DAY)
+    assert (again.counts.created, again.counts.edited, again.counts.unchanged) == (0, 0, 2)
+    shifted = import_components(file=file, datum="gcj02", actor="system", at=DAY)
+    assert shifted.counts.edited == 2
+
+
+def test_a_survey_with_mistakes_stores_nothing_and_names_them_all(desk: Desk, tmp_path: Path) -> None:
+    bad = "code,name,lon,lat,状态\n4101040137000001,甲,113.7,34.7,好\nx,乙,113.7,34.7,\n4101040137000003,丙,东,34.7,\n"
+    done = import_components(file=survey(tmp_path / "a.csv", bad), datum="wgs84", actor="system", at=DAY)
+    assert [m.place for m in done.mistakes] == [
+        "row 2, condition", "row 3, code", "row 3, kind", "row 4, lon, lat",
+    ]  # fmt: skip
+    assert not Component.objects.exists()
+    assert import_components(file=tmp_path / "a.csv", datum=None, actor="system", at=DAY).mistakes
+    no_place = import_components(
+        file=survey(tmp_path / "b.csv", "code,name\n1,2\n"), datum="wgs84", actor="system", at=DAY
+    )
+    assert "lon" in no_place.mistakes[0].wrong.en
+
+
+def test_points_of_geojson_are_components_too(desk: Desk, tmp_path: Path) -> None:
+    lon, lat = desk.here.place()
+    feature = {
+        "type": "Feature",
+        "properties": {"code": "4101040177000001", "name": "消火栓"},
+        "geometry": {"type": "Point", "coordinates": [lon, lat]},
+    }
+    text = json.dumps({"type": "FeatureCollection", "features": [feature]}, ensure_ascii=False)
+    done = import_components(file=survey(tmp_path / "a.geojson", text), datum="cgcs2000", actor="system", at=DAY)
+    assert done.counts.created == 1
+    assert Component.objects.get().kind == "C0177"

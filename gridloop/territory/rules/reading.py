@@ -145,7 +145,7 @@ def read_regions(
     """
     mistakes: list[Mistake] = []
     try:
-        raws = _read_json(path, datum, mistakes) if _is_json(path) else _read_table(path, mistakes)
+        raws = _read_json(path, datum, mistakes) if is_json(path) else _read_table(path, mistakes)
     except Mistakes as all_wrong:
         return [], all_wrong.mistakes
     found: list[ReadRegion] = []
@@ -186,7 +186,8 @@ def read_regions(
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _is_json(path: Path) -> bool:
+def is_json(path: Path) -> bool:
+    """Whether a file is GeoJSON rather than a table: by its name, else by how it begins."""
     if path.suffix.lower() in (".geojson", ".json"):
         return True
     if path.suffix.lower() in (".csv", ".xlsx", ".txt", ".tsv", ".gz") or not path.is_file():
@@ -195,26 +196,27 @@ def _is_json(path: Path) -> bool:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
-def _file_mistake(path: Path, wrong: Sentence, instead: Sentence) -> Mistakes:
+def file_mistake(path: Path, wrong: Sentence, instead: Sentence) -> Mistakes:
+    """One mistake that makes the whole file unreadable."""
     return Mistakes([Mistake(path.name, wrong, instead)])
 
 
 def _read_json(path: Path, datum: Datum, mistakes: list[Mistake]) -> list[_Raw]:
     if not path.is_file():
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(zh="没有这个文件", en="there is no such file"),
             Sentence(zh="写出 GeoJSON、CSV 或 XLSX 文件的路径", en="name a GeoJSON, CSV or XLSX file"),
         )
     if path.stat().st_size > MAX_BYTES:
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(zh=f"文件大于 {MAX_BYTES >> 20} MB", en=f"the file is larger than {MAX_BYTES >> 20} MB"),
             Sentence(zh="分成几个文件，或先抽稀边界", en="split it, or simplify the boundaries first"),
         )
-    document = _parsed(path)
+    document = parsed(path)
     if not isinstance(document, dict) or document.get("type") not in ("FeatureCollection", "Feature"):
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(zh="这不是 GeoJSON 要素集", en="this is not a GeoJSON FeatureCollection"),
             Sentence(
@@ -222,10 +224,10 @@ def _read_json(path: Path, datum: Datum, mistakes: list[Mistake]) -> list[_Raw]:
                 en='write {"type": "FeatureCollection", "features": […]}',
             ),
         )
-    _check_crs(path, document, datum, mistakes)
+    check_crs(path, document, datum, mistakes)
     features = document.get("features") if document["type"] == "FeatureCollection" else [document]
     if not isinstance(features, list):
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(zh="“features”不是列表", en="“features” is not a list"),
             Sentence(zh="写要素的列表", en="write a list of features"),
@@ -251,12 +253,13 @@ def _read_json(path: Path, datum: Datum, mistakes: list[Mistake]) -> list[_Raw]:
     return raws
 
 
-def _parsed(path: Path) -> Any:
+def parsed(path: Path) -> Any:
+    """The document of a JSON file. Mistakes if it is none."""
     encoding = encoding_of(path)
     try:
         text = path.read_bytes().decode(encoding)
     except UnicodeDecodeError as error:
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(zh=f"第 {error.start} 个字节起无法识别", en=f"it is no text from byte {error.start} on"),
             Sentence(zh="以 UTF-8 重新导出", en="export the file as UTF-8"),
@@ -276,7 +279,7 @@ def _parsed(path: Path) -> Any:
             text, object_pairs_hook=unique, parse_int=lambda digits: int(digits) if len(digits) < 25 else float(digits)
         )
     except json.JSONDecodeError as error:
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(
                 zh=f"第 {error.lineno} 行第 {error.colno} 列不是 JSON",
@@ -285,13 +288,13 @@ def _parsed(path: Path) -> Any:
             Sentence(zh="重新导出为 GeoJSON", en="export it as GeoJSON again"),
         ) from error
     except RecursionError as error:
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(zh="嵌套过深", en="it is nested too deeply"),
             Sentence(zh="重新导出为 GeoJSON", en="export it as GeoJSON again"),
         ) from error
     if doubled:
-        raise _file_mistake(
+        raise file_mistake(
             path,
             Sentence(zh=f"同一对象里“{shown(doubled[0])}”出现两次", en=f"“{shown(doubled[0])}” is twice in one object"),
             Sentence(zh="每个名称只写一次", en="write each name once"),
@@ -299,7 +302,7 @@ def _parsed(path: Path) -> Any:
     return document
 
 
-def _check_crs(path: Path, document: Mapping[str, Any], datum: Datum, mistakes: list[Mistake]) -> None:
+def check_crs(path: Path, document: Mapping[str, Any], datum: Datum, mistakes: list[Mistake]) -> None:
     """A file that says its own reference system must not contradict the person who imports it."""
     epsg = _EPSG.search(json.dumps(document.get("crs") or "", ensure_ascii=True)[:500])
     if epsg is None:
@@ -332,7 +335,7 @@ def _read_table(path: Path, mistakes: list[Mistake]) -> list[_Raw]:
     with open_table(path) as table:
         columns = {_FIELDS[c.strip().lower()]: c for c in table.columns if c.strip().lower() in _FIELDS}
         if "code" not in columns:
-            raise _file_mistake(
+            raise file_mistake(
                 path,
                 Sentence(
                     zh=f"没有代码列；有：{shown('、'.join(table.columns), 80)}",
@@ -349,7 +352,7 @@ def _read_table(path: Path, mistakes: list[Mistake]) -> list[_Raw]:
             values = {name: row.cells[column].strip() for name, column in columns.items()}
             raws.append(_Raw(place, values, values.pop("geometry") if has_shapes else _ABSENT, columns))
             if len(raws) > MAX_ROWS:
-                raise _file_mistake(
+                raise file_mistake(
                     path,
                     Sentence(zh=f"超过 {MAX_ROWS} 行", en=f"more than {MAX_ROWS} rows"),
                     Sentence(zh="分成几个文件导入", en="import it in several files"),
@@ -363,7 +366,7 @@ def _read_table(path: Path, mistakes: list[Mistake]) -> list[_Raw]:
 def _region(raw: _Raw, datum: Datum, level: str | None, mistakes: list[Mistake]) -> ReadRegion | None:
     """The region of one feature or row; None if its code is unusable. Every mistake in it is noted."""
     before = len(mistakes)
-    code = from_official(_plain(raw.values.get("code")))
+    code = from_official(plain(raw.values.get("code")))
     region = ReadRegion(raw.place, code, columns=raw.columns)
 
     def note(column: str, wrong: Sentence, instead: Sentence) -> None:
@@ -372,7 +375,7 @@ def _region(raw: _Raw, datum: Datum, level: str | None, mistakes: list[Mistake])
     for problem in _code_problems(code, level):
         note("code", *problem)
     usable = len(mistakes) == before
-    said = _plain(raw.values.get("level")).lower()
+    said = plain(raw.values.get("level")).lower()
     if usable and said:
         own = {UNIT_CELL, "单元网格"} if region.is_cell else {level_of(code).value, level_of(code).label.zh}
         if said not in own:
@@ -440,7 +443,7 @@ def _attributes(
     for name, longest in _LONGEST.items():
         if is_cell and name not in _CELL_FIELDS:
             continue
-        text = _plain(values.get(name))
+        text = plain(values.get(name))
         if len(text) > longest:
             note(
                 name,
@@ -450,17 +453,17 @@ def _attributes(
         elif text:
             attributes[name] = text
     for name in ("starts_on", "ends_on"):
-        text = _plain(values.get(name))
+        text = plain(values.get(name))
         if text:
             try:
-                attributes[name] = _day(text)
+                attributes[name] = day_of(text)
             except ValueError:
                 note(
                     name,
                     Sentence(zh=f"“{shown(text)}”不是日期", en=f"“{shown(text)}” is not a day"),
                     Sentence(zh="写成 2026-11-21", en="write it as 2026-11-21"),
                 )
-    if values.get("synthetic") is True or _plain(values.get("synthetic")).lower() in ("true", "1", "是"):
+    if values.get("synthetic") is True or plain(values.get("synthetic")).lower() in ("true", "1", "是"):
         attributes["synthetic"] = True
     starts, ends = attributes.get("starts_on"), attributes.get("ends_on")
     if starts and ends and ends < starts:
@@ -474,14 +477,16 @@ def _attributes(
     return attributes
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """A day as people write it: 2026-11-21, 2026/11/21, 20261121, 2026年11月21日. ValueError for anything else."""
     match = re.fullmatch(r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[ T]0{1,2}:00(?::00)?)?", text)
     if match is None:
         raise ValueError(text)
     return date(int(match[1]), int(match[2]), int(match[3]))
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as text, blanks made single; whole numbers without a point."""
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
