@@ -1,13 +1,13 @@
 // The own grid with the tasks in it. The position is shown while the page is open and kept nowhere.
 import { say } from "../shell/say.js";
-import { h, icon, toast, told } from "./dom.js";
+import { h, icon, toast } from "./dom.js";
 import { Map as Ground } from "./map.js";
 import { whereAmI } from "./route.js";
 
 export function map(app) {
   const title = h("h1", { class: "visually-hidden" }, say("我的网格", "My grid"));
   if (!app.ground || !app.ground.regions.length) return h("div", {}, title, h("p", { class: "empty" }, icon("map"), say("本机还没有地图，请联网更新。", "No map on this telephone yet: connect to fetch it.")));
-  const view = new Ground(app.ground, { label: say("我的网格和任务", "My grid and my tasks") });
+  const view = new Ground(app.ground, { label: say("我的网格和其中{n}件任务；列表见“任务”", "My grid with {n} tasks; as a list under Tasks", { n: app.bundle?.tasks.length ?? 0 }) });
   const marks = () => [
     ...(app.bundle?.tasks ?? [])
       .filter((t) => t.lon !== null)
@@ -15,7 +15,6 @@ export function map(app) {
         at: [t.lon, t.lat],
         kind: t.due_at && new Date(t.due_at) < app.clock() ? "task late" : t.urgent ? "task urgent" : "task",
         text: t.urgent ? "!" : "",
-        label: `${told(app.bundle.types[t.type].name)} · ${told(t.state_name)}`,
         act: () => app.go(`/task/${t.number}`),
       })),
     ...(app.here ? [{ at: app.here, kind: "me" }] : []),
