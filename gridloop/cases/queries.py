@@ -407,8 +407,9 @@ def clocks(case: Case, events: Sequence[Event], parts: Sequence[CoHandling], *, 
         used = standard.calendar.worked_seconds(span.start, span.end, clock_of)
         found.append(Timed(span, limit, used, rounds[span.stage]))
     helpers = tuple(HelperTimed(p, p.withdrawn_at or p.handed_back_at or case.closed_at or now) for p in parts)
-    ends = [t.span.end for t in found] + [t.span.due for t in found if t.span.due is not None]
-    ends += [p.due_at for p in parts if p.due_at is not None]
+    # A deadline that was kept is no part of the picture; one that is still to come shows how much is left.
+    ends = [t.span.end for t in found] + [h.end for h in helpers]
+    ends += [t.span.due for t in found if t.span.running and t.span.due is not None]
     if case.closed_at is not None:
         ends.append(case.closed_at)
     return Clocks(case.opened_at, max([case.opened_at, *ends]), tuple(found), helpers, case.handle_due_at)

@@ -125,7 +125,7 @@ def test_the_page_of_a_case_asks_the_database_as_often_for_a_long_story_as_for_a
         with CaptureQueriesContext(connection) as queries:
             assert client.get(address(case)).status_code == 200
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 20, counts
+    assert counts[0] == counts[1] <= 15, counts
 
 
 def test_every_event_of_a_case_has_a_sentence_in_both_languages() -> None:

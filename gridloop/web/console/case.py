@@ -211,7 +211,7 @@ def bar(times: Clocks, now: datetime) -> Bar | None:
     return Bar(
         tuple(pieces),
         tuple(helpers),
-        x(times.due) if times.due is not None else None,
+        x(times.due) if times.due is not None and times.start <= times.due <= times.end else None,
         x(now) if running else None,
         (Tick(0, times.start, "start"), Tick(WIDE, times.end, "end")),
         Sentence(zh="；".join(t.zh for t in told), en="; ".join(t.en for t in told)),
