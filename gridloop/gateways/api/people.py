@@ -14,7 +14,7 @@ from gridloop.gateways.api.doors import viewer_of
 from gridloop.gateways.api.paging import Page, Strict, Window, page
 from gridloop.kernel import clock
 from gridloop.kernel.errors import not_found
-from gridloop.people import access, actions, queries
+from gridloop.people import access, actions, factors, queries
 from gridloop.people.models import Client, Membership, Person
 from gridloop.people.roles import ROLES
 
@@ -160,6 +160,18 @@ def end_sessions(request: HttpRequest, person_id: int) -> Status[None]:
     结束某人的全部会话和令牌（本人，或安全管理员）。
     """
     actions.end_sessions(person_id=person_id, viewer=viewer_of(request), at=clock.now())
+    return Status(204, None)
+
+
+@router.post(
+    "/people/{person_id}/reset-factors", response={204: None}, summary="Take away the second factors of a person"
+)
+def reset_factors(request: HttpRequest, person_id: int) -> Status[None]:
+    """For somebody who lost them, by the security administrator; that person's sessions and tokens end.
+
+    重置遗失的第二因素（安全管理员）；该人员的会话和令牌立即失效。
+    """
+    factors.reset_factors(person_id=person_id, viewer=viewer_of(request), at=clock.now())
     return Status(204, None)
 
 

@@ -109,6 +109,11 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         next_page = inside(request, str(sociallogin.state.get("next") or ""), HOME)
         raise ImmediateHttpResponse(go_on(request, entered, at=clock.now(), next_page=next_page))
 
+    def get_provider(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
+        found = super().get_provider(request, provider, client_id=client_id)
+        found.oauth2_adapter_class = Conversation
+        return found
+
     def on_authentication_error(
         self,
         request: HttpRequest,
