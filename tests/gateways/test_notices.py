@@ -169,7 +169,7 @@ def minute(at: datetime) -> None:
         send_notices()
 
 
-BOTS = {
+BOTS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "wecombot": (f"wecombot://{SECRET}", f"/cgi-bin/webhook/send?key={SECRET}", lambda b: b["text"]["content"]),
     "dingtalk": (f"dingtalk://{SECRET}", f"/robot/send?access_token={SECRET}", lambda b: b["text"]["content"]),
     "feishu": (f"feishu://{SECRET}", f"/open-apis/bot/v2/hook/{SECRET}/", lambda b: b["content"]["text"]),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import requests
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.internal import jwtkit
@@ -68,7 +67,7 @@ def ask(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     try:
         view = OAuth2LoginView.adapter_view(Conversation(request, PROVIDER))
         response: HttpResponse = view(request)
-    except (requests.RequestException, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise _unreachable(error) from error
     return response
 
@@ -82,7 +81,7 @@ def answer(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     try:
         view = OAuth2CallbackView.adapter_view(Conversation(request, PROVIDER))
         response: HttpResponse = view(request)
-    except (requests.RequestException, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise _unreachable(error) from error
     return response
 
@@ -127,8 +126,8 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         no = _unreachable(exception)
         raise ImmediateHttpResponse(refusal(request, no.status, no.sentence, code=no.code))
 
-    def get_requests_session(self) -> requests.Session:
-        session: requests.Session = super().get_requests_session()
+    def get_requests_session(self) -> Any:
+        session = super().get_requests_session()
         session.max_redirects = 0
         return session
 
