@@ -160,7 +160,7 @@ class CoHandling(models.Model):
         ]
 
 
-class Lexemes(models.Field):  # type: ignore[type-arg]
+class Lexemes(models.Field):
     """A `tsvector` written by us: quoted lexemes between blanks (see `rules.lexemes`). Looked up with ``__hold``."""
 
     def db_type(self, connection: Any) -> str:
@@ -176,7 +176,7 @@ class Hold(models.Lookup):  # type: ignore[type-arg]
     def get_prep_lookup(self) -> Any:
         return self.rhs
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
         right, right_params = self.process_rhs(compiler, connection)
         return f"{left} @@ {right}::tsquery", [*left_params, *right_params]

@@ -293,7 +293,7 @@ def test_htmx_gets_the_part_it_names_and_the_address_for_the_browser(desk: Desk)
 
 
 def test_more_rows_come_by_their_cursor(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search.case_page, "__kwdefaults__", {**search.case_page.__kwdefaults__, "limit": 2})
+    monkeypatch.setattr(search.case_page, "__kwdefaults__", {**(search.case_page.__kwdefaults__ or {}), "limit": 2})
     client = browser(desk, "dispatch")
     page = client.get("/console/cases")
     where = re.search(r'id="more".*?hx-get="([^"]+)"', page.content.decode(), re.DOTALL)
@@ -484,7 +484,7 @@ def test_an_export_is_the_list_without_formulas_and_is_put_on_record(desk: Desk)
     answer = client.post("/console/cases/export", {"form": "csv", "query": "unit=HW&open=yes", "text": "yes"})
     assert answer.status_code == 200
     assert "attachment" in answer["Content-Disposition"]
-    rows = b"".join(answer).decode("utf-8-sig").splitlines()  # type: ignore[arg-type]
+    rows = b"".join(answer).decode("utf-8-sig").splitlines()
     assert len(rows) == 3
     assert rows[0].startswith('"number","state"')
     assert any("\"'=cmd|" in row for row in rows)
@@ -500,7 +500,7 @@ def test_the_words_of_a_search_stay_out_of_the_record_of_an_export(desk: Desk) -
 def test_a_workbook_holds_texts_as_texts_and_what_was_said_only_when_asked_for(desk: Desk) -> None:
     client = browser(desk, "shift")
     answer = client.post("/console/cases/export", {"form": "xlsx", "query": "open=yes"})
-    book = openpyxl.load_workbook(io.BytesIO(b"".join(answer)))  # type: ignore[arg-type]
+    book = openpyxl.load_workbook(io.BytesIO(b"".join(answer)))
     head, *rows = book.active.iter_rows(values_only=True)  # type: ignore[union-attr]
     assert "text" not in head
     assert len(rows) == cases_for(desk.here["shift"]).filter(closed_at=None).count()

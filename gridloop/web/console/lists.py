@@ -37,6 +37,7 @@ FIELD_NAMES: dict[str, Sentence] = {
     "open": Sentence(zh="范围", en="Scope"),
     "type": Sentence(zh="类型", en="Type"),
     "region": Sentence(zh="区域", en="Region"),
+    "area": Sentence(zh="地点", en="Place"),
     "unit": Sentence(zh="单位", en="Unit"),
     "person": Sentence(zh="经办人", en="Holder"),
     "clock": Sentence(zh="时限", en="Clock"),
@@ -78,7 +79,7 @@ class Line:
     @property
     def kind(self) -> SafeString:
         """The type's name; the bare key, as data, where no pack here knows it."""
-        return conditional_escape(self.type) if self.type else _data(self.case.case_type)
+        return conditional_escape(str(self.type)) if self.type else _data(self.case.case_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +329,8 @@ def _words(field: str, value: Any, units: Mapping[str, Any], regions: Mapping[st
             return (units[value].name, True) if value in units else (value, True)
         case "region":
             return regions.get(value, value), True
+        case "area":
+            return Sentence(zh="地图上框选的范围", en="the area drawn on the map"), False
         case "urgent" | "supervised" | "reopened":
             return Sentence(zh="是", en="yes"), False
         case _:
