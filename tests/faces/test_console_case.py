@@ -20,8 +20,9 @@ def taken(page: Any) -> tuple[str, str]:
 def finished(page: Any, verb: str) -> None:
     """Send the open form and wait for the page of the case to come back."""
     page.wait_for_selector("dialog.verb[open]")
-    page.keyboard.press("Control+Enter")
-    page.wait_for_selector(".notice.good", timeout=30_000)
+    with page.expect_navigation(timeout=30_000):
+        page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".notice.good")
     assert page.locator("dialog.verb").count() == 0, verb
 
 

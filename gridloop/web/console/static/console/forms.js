@@ -115,7 +115,8 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("change", (event) => {
   const field = event.target;
-  if (!field.form) return;
+  const form = field.form;
+  if (!form) return;
   // What was chosen among the found stands with the other choices from now on: a late answer of the search takes nothing.
   const found = field.closest(".found");
   if (found && field.checked) {
@@ -126,5 +127,5 @@ document.addEventListener("change", (event) => {
     found.replaceChildren();
     (same ?? field).focus();
   }
-  if (field.name === "unit") field.form.dispatchEvent(new CustomEvent("unit-chosen"));
+  if (field.name === "unit") form.dispatchEvent(new CustomEvent("unit-chosen"));
 });
