@@ -346,7 +346,7 @@ def test_nothing_is_lost_and_nothing_doubled_when_the_link_is_cut_at_random_byte
         line.stop()
         until_delivered(page)
         assert line.cuts >= 20, f"only {line.cuts} cuts"
-        # One problem, told several times: as many callers of one case, as many photographs. One more or less would show.
+        # One problem, told several times: as many callers of one case, as many photographs. More or less would show.
         task = task_here(page, lon, lat, photographs=count)
         assert task["callers"] == count
         assert task["photographs"] == [count, 0]
