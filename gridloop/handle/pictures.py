@@ -107,7 +107,7 @@ def _note_fingerprints(rows: Sequence[Evidence], looks: dict[int, Likeness]) -> 
         {"id": row.id, "case_id": row.case_id, "bits": bits}
         for row in rows
         if row.stage in SHOWS_WORK
-        for bits in looks[row.id].turned
+        for bits in (looks[row.id].bits, looks[row.id].mirrored)
     ]
     if not asked:
         return

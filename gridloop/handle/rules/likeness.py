@@ -26,12 +26,11 @@ _COSINES: Numbers = np.sqrt(2 / _SIDE) * np.cos(
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """The fingerprint of a picture, and those of the same picture turned and mirrored."""
+    """The fingerprint of a picture, and that of its mirror image, by which a picture is used again unnoticed."""
 
     bits: str
     """256 times 0 or 1."""
-    turned: tuple[str, ...]
-    """Of the eight ways to lay the picture down, `bits` first."""
+    mirrored: str
 
 
 def likeness(image: Image.Image) -> Likeness | None:
@@ -43,11 +42,7 @@ def likeness(image: Image.Image) -> Likeness | None:
         return None
     waves = _COSINES @ points @ _COSINES.T
     flip = np.where(np.arange(1, _WAVES + 1) % 2 == 1, -1.0, 1.0)  # odd waves change their sign in a mirror
-    ways = []
-    for laid in (waves, waves.T):
-        for rows in (1.0, flip[:, None]):
-            ways += [_bits(laid * rows * columns) for columns in (1.0, flip[None, :])]
-    return Likeness(ways[0], tuple(dict.fromkeys(ways)))
+    return Likeness(_bits(waves), _bits(waves * flip))
 
 
 def _bits(waves: Numbers) -> str:
