@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import Count, IntegerField, Q, QuerySet, Value
+from django.db.models import BooleanField, Count, IntegerField, Q, QuerySet, Value
+from django.db.models.expressions import RawSQL
 
 from gridloop.cases.models import Case, SavedView
 from gridloop.cases.queries import cases_for, scopes_of
@@ -93,6 +94,8 @@ class CaseFilter:
     """Keys of case types, or of their groups: ``urban:E0110``, ``urban:E01``."""
     region: str = ""
     """A region and everything below it."""
+    area: str = ""
+    """Where it lies: ``west,south,east,north``, or the corners of a polygon as lon,lat,lon,lat,… (WGS-84 degrees)."""
     unit: tuple[str, ...] = ()
     """Codes of units."""
     person: str = ""
@@ -262,6 +265,44 @@ def _text(name: str, values: list[str]) -> str:
     return said
 
 
+MOST_CORNERS = 24
+"""Corners of an area drawn on the map."""
+
+
+def _area(name: str, values: list[str]) -> str:
+    try:
+        at = [round(float(v), 6) for v in values[0].split(",")]
+        box = len(at) == 4 and at[0] < at[2] and at[1] < at[3]
+        ring = 6 <= len(at) <= 2 * MOST_CORNERS and len(at) % 2 == 0
+        if not (box or ring) or not all(abs(x) <= 180 for x in at[::2]) or not all(abs(y) <= 90 for y in at[1::2]):
+            raise ValueError
+    except ValueError:
+        raise Mistakes(
+            [
+                _mistake(
+                    name,
+                    "不是地图上的范围",
+                    "is no area of the map",
+                    f"西,南,东,北，或3到{MOST_CORNERS}个角的经纬度",
+                    f"west,south,east,north, or 3 to {MOST_CORNERS} corners as lon,lat,…",
+                )
+            ]
+        ) from None
+    return ",".join(f"{v:.6f}".rstrip("0").rstrip(".") for v in at)
+
+
+def _inside(area: str) -> Q:
+    """The cases that lie in an area: within its box, and within the polygon if it is one."""
+    at = [float(v) for v in area.split(",")]
+    lons, lats = (at[::2], at[1::2])
+    box = Q(lon__gte=min(lons), lon__lte=max(lons), lat__gte=min(lats), lat__lte=max(lats))
+    if len(at) == 4:
+        return box
+    ring = ",".join(f"({lon},{lat})" for lon, lat in zip(lons, lats, strict=True))
+    within = "point(cases_case.lon, cases_case.lat) <@ %s::polygon"
+    return box & Q(RawSQL(within, [f"({ring})"], BooleanField()))  # noqa: S611 - numbers that were read as such
+
+
 def _type_keys() -> Iterable[str]:
     standard = standard_queries.current()
     keys = [*standard.case_types, *standard.older]
@@ -281,6 +322,7 @@ _READERS: dict[str, _Reader] = {
     "open": _yes_or_no,
     "type": _several(_type_keys),
     "region": _one(form="[0-9A-Z]{2,19}"),
+    "area": _area,
     "unit": _several(form=r"[\w.-]{1,40}"),
     "person": _one(tuple(HOLDERS)),
     "clock": _several(lambda: CLOCKS),
@@ -370,6 +412,8 @@ def _where(wanted: CaseFilter, viewer: Viewer, now: datetime, units: Mapping[str
         where &= Q(case_type__in=keys)
     if wanted.region:
         where &= Q(region_code__startswith=wanted.region)
+    if wanted.area:
+        where &= _inside(wanted.area)
     if wanted.unit:
         where &= Q(unit_id__in=[units[code] for code in wanted.unit])
     if wanted.person:

@@ -43,7 +43,10 @@ def test_a_dispatcher_finds_a_place_narrows_the_map_and_opens_the_list_behind_it
     page.locator("[data-tool=draw]").click()
     page.get_by_role("button", name="当前画面").click()
     link = page.get_by_role("link", name="列出这些案件")
-    assert "bbox=" in (link.get_attribute("href") or "")
+    assert "area=" in (link.get_attribute("href") or "")
+    link.click()
+    page.wait_for_url("**/console/cases?**area=**")
+    assert "地图上框选的范围" in page.locator("main").inner_text()
 
 
 def test_the_brief_of_a_grid_opens_with_keys_on_a_telephone_in_english(

@@ -24,9 +24,10 @@ from gridloop.cases.models import Case, MapChange, MapPart, MapTotal
 from gridloop.cases.pyramid import GROUPS, Box, View, fold, kind_of
 from gridloop.cases.queries import cases_for
 from gridloop.cases.rules import CoUnit
-from gridloop.cases.search import CaseFilter, chosen
+from gridloop.cases.search import CaseFilter, chosen, read_filter
 from gridloop.cases.workflow import STATES
 from gridloop.kernel import clock
+from gridloop.kernel.errors import Mistakes
 from gridloop.people.models import Person
 from gridloop.people.viewer import SYSTEM, Grant, Viewer
 from gridloop.territory import queries as territory
@@ -195,6 +196,24 @@ def test_the_same_filter_counts_the_same_on_the_map_and_in_the_list(desk: Desk) 
         assert {case.number for case in look(SYSTEM, wanted=query).cases} == wanted, query
 
 
+def test_an_area_drawn_on_the_map_is_a_filter_of_the_list(desk: Desk) -> None:
+    cases = many(desk, 30)
+    lon, lat = desk.here.place()
+    east = read_filter(f"area={lon + 0.0995e-2},{lat - 0.001},{lon + 0.1},{lat + 0.001}")
+    inside = {case.number for case in cases if case.lon is not None and case.lon > lon + 0.0995e-2}
+    assert 0 < len(inside) < len(cases)
+    assert {case.number for case in chosen(SYSTEM, east, now=clock.now())} == inside
+    triangle = f"area={lon - 0.0001},{lat - 0.001},{lon + 0.1},{lat - 0.001},{lon - 0.0001},{lat + 0.001}"
+    assert 0 < chosen(SYSTEM, read_filter(triangle), now=clock.now()).count() <= len(cases)
+    assert {case.number for case in look(SYSTEM, wanted=east).cases} == inside
+    assert read_filter(east.query()) == east
+    page = browser(desk, "inspect").get(f"/console/cases?{east.query()}")
+    assert page.status_code == 200
+    for wrong in ("1,2,3", "a,b,c,d", "2,2,1,1", "nan,1,2,3", "200,0,210,1"):
+        with pytest.raises(Mistakes):
+            read_filter(f"area={wrong}")
+
+
 def test_a_view_asks_at_most_two_questions_of_the_database(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     many(desk, 30)
     for viewer in (SYSTEM, desk.here["worker1"], desk.here["clean1"]):
@@ -289,7 +308,7 @@ def test_a_tile_is_kept_for_ever_by_the_edition_of_the_map_and_no_longer(desk: D
 
 def test_a_place_is_told_with_its_regions_and_in_every_datum(desk: Desk) -> None:
     lon, lat = desk.here.place()
-    told = Client().get("/map/where", {"lon": lon, "lat": lat}).json()
+    told = Client().get("/map/where", {"lon": str(lon), "lat": str(lat)}).json()
     assert told["region"].startswith(GRID)
     assert [step["level"] for step in told["path"]][:3] == ["district", "street", "community"]
     assert set(told["datums"]) == {"wgs84", "cgcs2000", "gcj02", "bd09"}

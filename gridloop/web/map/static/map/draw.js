@@ -1,6 +1,8 @@
 // A rectangle or a polygon drawn by hand, to narrow what is looked at. With keys: the view itself is the area.
 import { say } from "../shell/say.js";
 
+/** The list takes no more (search.MOST_CORNERS). */
+const CORNERS = 24;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -77,7 +79,7 @@ export class Draw {
   }
 
   _corner(at) {
-    this.points.push(at);
+    if (this.points.length < CORNERS) this.points.push(at);
     this._show(this.points);
   }
 
@@ -103,7 +105,7 @@ export class Draw {
     const polygon = box ? null : points.map((p) => p.map((v) => Number(v.toFixed(6))));
     this._layers();
     this._show(box ? rectangle([bbox[0], bbox[1]], [bbox[2], bbox[3]]) : points);
-    this.done({ bbox, polygon, query: polygon ? `area=${polygon.flat().join(",")}` : `bbox=${bbox.join(",")}` });
+    this.done({ bbox, polygon, query: `area=${(polygon ?? [bbox]).flat().join(",")}` });
   }
 
   _show(ring) {
