@@ -229,7 +229,7 @@ export class CityMap extends HTMLElement {
     this._showMarks();
     await this._tools();
     this._data();
-    this.map.once("idle", () => this._announceReady());
+    this._announceReady();
   }
 
   _announceReady() {
@@ -413,11 +413,16 @@ export class CityMap extends HTMLElement {
     if (this._drawing?.active) return;
     if (this._cases?.clicked(event)) return;
     if (this.hasAttribute("pick")) return void this._picked(event.lngLat.lng, event.lngLat.lat);
-    const areas = ["grid-area", "community-area", "street-area"].filter((id) => this.map.getLayer(id));
-    const [area] = this.map.queryRenderedFeatures(event.point, { layers: areas });
-    if (!area) return;
-    const { code, name } = area.properties;
-    if (this._tell("region", { code, name }) && this.hasAttribute("card")) this._card(code);
+    if (this.hasAttribute("card")) this._grid(event.lngLat);
+  }
+
+  /** The region that a click means at this zoom: streets from afar, grids from near. */
+  async _grid({ lng, lat }) {
+    const zoom = this.map.getZoom();
+    const level = zoom >= 13 ? "grid" : zoom >= 11.5 ? "community" : "street";
+    const { path } = await getJSON(`/map/where?lon=${lng.toFixed(6)}&lat=${lat.toFixed(6)}`);
+    const found = path.find((step) => step.level === level) ?? path.at(-1);
+    if (found && this._tell("region", { code: found.code, name: found.name })) this._card(found.code);
   }
 
   async _card(code) {

@@ -86,10 +86,6 @@ export function style(settings, shown, fonts = FONTS) {
     line("community-line", "community", look.community, wide(11, 0.6, 16, 2.6), { minzoom: 11 }, { "line-dasharray": [5, 2.5] }),
     line("street-line", "street", look.street, wide(8, 0.7, 12, 1.6, 16, 2.6), {}, { "line-opacity": 0.85 }),
     line("district-line", "district", look.district, wide(6, 1.2, 12, 2.6, 16, 4)),
-    // What a click finds: the smallest lies on top.
-    ...[["street", 0], ["community", 11], ["grid", 12]].map(([one, minzoom]) =>
-      city(`${one}-area`, "fill", one, { minzoom, paint: { "fill-color": "#000000", "fill-opacity": 0 } }),
-    ),
     ...["grid", "community", "street", "district", "micro_grid"].map((one) =>
       line(`chosen-${one}`, one, look.accent, 4, { filter: ["==", ["get", "code"], ""] }),
     ),

@@ -30,7 +30,7 @@ export class Tools {
     if (tools.has("draw") && city.map) this._button("draw", "crosshair", say("框选", "Area"), () => this._draw());
     if (tools.has("list") && (cases || city.hasAttribute("data-src"))) this._button("list", "list", say("列表", "List"), () => this._list());
     if (tools.has("legend")) this._legend();
-    if (tools.has("coords")) this._coords();
+    if (tools.has("coords") && city.map) this._coords();
     if (cases && tools.size > 1) {
       this.total = h("p", { class: "cm-total", role: "status" });
       this.foot.prepend(this.total);
