@@ -34,13 +34,14 @@ from gridloop.handle.queries import served_file, spoken_note, thumbnail_file
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Mistakes, Refused, not_found
 from gridloop.kernel.language import Sentence
+from gridloop.people import access
 from gridloop.people.queries import own_person
 from gridloop.people.roles import ROLES
-from gridloop.people.sessions import lease_of, order_for
+from gridloop.people.sessions import lease_of, order_for, second_of
 from gridloop.people.viewer import Viewer
 from gridloop.standard.queries import current
 from gridloop.territory.queries import names_of
-from gridloop.web.shell.pages import public, staff
+from gridloop.web.shell.pages import OWED, public, staff
 
 MAX_ITEMS = 50
 WORKS = ("report", "verify", "start", "hand_back", "check", "self_handle")
@@ -55,11 +56,12 @@ WORKS = ("report", "verify", "start", "hand_back", "check", "self_handle")
 def me(request: HttpRequest, viewer: Viewer) -> JsonResponse:
     """Who is logged in, the token for what changes something, and the mark by which a lost device is told to wipe.
 
-    ``id`` is null for a stranger, and for whoever has to change the password first.
+    ``id`` is null for a stranger, and for whoever owes a password or a second factor first.
     """
     person = own_person(viewer)
-    if person is None or person.must_change_password:
-        return _unkept(JsonResponse({"id": None, "go": "/login" if person is None else "/password"}))
+    owes = "" if person is None else access.owed(person, viewer, second=second_of(request))
+    if person is None or owes:
+        return _unkept(JsonResponse({"id": None, "go": OWED.get(owes, "/login")}))
     answer = JsonResponse(
         {
             "id": person.pk,
