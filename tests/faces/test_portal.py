@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -30,8 +31,9 @@ def sent(page: Page) -> str:
 
 @pytest.mark.parametrize(("lang", "width"), [("zh", 390), ("en", 1440)])
 def test_a_resident_says_me_too_and_later_that_it_is_not_solved(
-    visitor, walk_in, assert_accessible, assert_english, assert_fits, snap, lang, width
-) -> None:
+    visitor: Any, walk_in: Any, assert_accessible: Any, assert_english: Any, assert_fits: Any, snap: Any,
+    lang: str, width: int,
+) -> None:  # fmt: skip
     zh = lang == "zh"
 
     def look(page: Page, name: str) -> None:
@@ -102,10 +104,11 @@ def test_a_resident_says_me_too_and_later_that_it_is_not_solved(
 
 
 def test_the_form_warns_of_danger_shows_the_photograph_and_fetches_a_map_only_when_asked(
-    visitor, assert_accessible, assert_english
+    visitor: Any, assert_accessible: Any, assert_english: Any
 ) -> None:
     page = visitor("en", 390, geolocation={"longitude": 113.6858, "latitude": 34.7585}, permissions=["geolocation"])
-    wire, asked = [], []
+    wire: list[tuple[str, float]] = []
+    asked: list[tuple[str, str]] = []
     debugger = page.context.new_cdp_session(page)
     debugger.send("Network.enable")
     debugger.on("Network.responseReceived", lambda e: asked.append((e["requestId"], e["response"]["url"])))
@@ -138,7 +141,7 @@ def test_the_form_warns_of_danger_shows_the_photograph_and_fetches_a_map_only_wh
     expect(page.locator(".qr svg")).to_be_visible()
 
 
-def test_without_any_script_and_in_large_letters_the_whole_way_is_open(visitor, assert_fits) -> None:
+def test_without_any_script_and_in_large_letters_the_whole_way_is_open(visitor: Any) -> None:
     page = visitor("zh", 390, java_script_enabled=False)
     page.goto("/portal/")
     page.get_by_role("button", name="大字").click()
@@ -167,3 +170,15 @@ def test_without_any_script_and_in_large_letters_the_whole_way_is_open(visitor, 
     page.get_by_role("button", name="English").click()
     expect(page.locator("html")).to_have_attribute("lang", "en")
     assert page.url == link
+
+
+@pytest.mark.parametrize("theme", ["dark", "contrast"])
+def test_every_theme_can_be_read(visitor: Any, assert_accessible: Any, theme: str) -> None:
+    page = visitor("zh", 390, theme)
+    for path in ("/portal/", "/portal/report", "/portal/cases"):
+        page.goto(path)
+        assert_accessible(page)
+    page.goto("/portal/report")
+    page.get_by_label("1. 发生了什么？").fill("有人触电受伤")
+    expect(page.locator("#danger a").first).to_be_visible()
+    assert_accessible(page)
