@@ -5,7 +5,7 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
 # Tests run in two processes; PYTEST_ARGS="tests/unit -n 0" runs a part of them.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help install demo test lint bench lock reference clean
+.PHONY: help install demo test lint bench lock reference pictures clean
 
 help:
 	@echo "make demo   a rainy working day in district 410104, on your own machine"
@@ -42,6 +42,10 @@ lock:
 		--all-extras pyproject.toml -o requirements.lock
 	$(LOCK) \
 		--all-extras --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+# The pictures of the documentation, from the demonstration.
+pictures: install
+	$(BIN)/python tools/pictures.py
 
 reference: install
 	$(BIN)/python tools/reference.py

@@ -136,7 +136,7 @@ def _board(request: HttpRequest, viewer: Viewer) -> dict[str, Any]:
         "open": sum(c.n for c in sums),
         "alarms": [{"key": k, "count": c, "query": f.query()} for k, c, f in zip(names, told, alarms, strict=True)],
         "flow": [{"key": k, "name": PASSED[k][0], "count": flow[k]} for k in PASSED],
-        "late": foremost(viewer, [alarms[0]], now=now, each=5)[0],
+        "late": foremost(viewer, [alarms[0]], now=now, each=4)[0],
         "late_units": overdue_by_unit(viewer, now=now, most=5),
         "ranking": (ranking := _ranking(viewer, now)) and ranking[:ROWS],
         "indicators": [standard.current().indicators[i] for i in RANKED if i in standard.current().indicators],
