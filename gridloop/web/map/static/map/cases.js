@@ -1,6 +1,6 @@
 // Cases on the map: counted by the server for staff, or points of another face, bundled here.
 import { getJSON } from "../shell/http.js";
-import { say } from "../shell/say.js";
+import { language, say } from "../shell/say.js";
 import { h, maplibre } from "./city-map.js";
 import { KINDS, twelfths } from "./signs.js";
 import { FONTS } from "./style.js";
@@ -8,7 +8,11 @@ import { FONTS } from "./style.js";
 const EMPTY = { type: "FeatureCollection", features: [] };
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const point = (lon, lat, properties) => ({ type: "Feature", geometry: { type: "Point", coordinates: [lon, lat] }, properties });
-const short = (n) => (n >= 10000 ? say("{n}万", "{k}k", { n: (n / 10000).toFixed(n >= 100000 ? 0 : 1), k: Math.round(n / 1000) }) : String(n));
+const short = (n) => {
+  if (n < 10000) return String(n);
+  const [unit, digits] = language === "en" ? [1000, 0] : [10000, n < 100000 ? 1 : 0];
+  return say("{n}万", "{n}k", { n: (n / unit).toFixed(digits) });
+};
 
 export class Cases {
   constructor(city) {

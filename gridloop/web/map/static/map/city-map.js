@@ -29,7 +29,7 @@
      place  {lon, lat, region, path:[{code, level, name, name_en}], cell}   in pick mode
      area   {bbox:[w,s,e,n], polygon:[[lon,lat]…] | null, query}            drawn; detail.query fits the work list
      open   {number, href}          a case or point was opened; preventDefault() keeps the page
-     region {code, name}            a grid was clicked
+     region {code, name}            a grid was clicked (with card); preventDefault() opens no card
      view   {center, zoom, bounds}  after every move
 
    Methods: go(lon, lat, zoom) · fit(w, s, e, n) · refresh() · resize() · pickMiddle()
