@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from gridloop.handle.actions import add_evidence, keep_file
 from gridloop.handle.models import Evidence, ReportPicture
 from gridloop.handle.queries import folder
-from gridloop.handle.rules import examine
+from gridloop.handle.rules import MAX_BYTES, examine
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.language import Sentence
@@ -129,3 +129,7 @@ def pictures_of_events(events: Sequence[Any]) -> dict[int, int]:
         for event in events
         for picture in event.data["about"].get("pictures", ())
     }
+
+
+__all__ = ["MAX_BYTES", "MOST", "Received", "attach_pictures", "drop_pictures", "forget_unsent", "keep_picture"]
+__all__ += ["pictures_of_events", "pictures_with", "send_pictures"]

@@ -86,7 +86,7 @@ def _take_photographs(request: HttpRequest, written: Written) -> None:
     for file in request.FILES.getlist("photo")[: pictures.MOST]:
         count_turn("portal_photo", source_of(request), most=60, sentence=TOO_MANY, at=clock.now())
         try:
-            pictures.keep_picture(key=written.key, content=file.read())
+            pictures.keep_picture(key=written.key, content=file.read(pictures.MAX_BYTES + 1))
         except Refused as refused:
             written.mistakes["photo"] = refused.sentence
 
