@@ -29,12 +29,12 @@ from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.events import Happened
 from gridloop.people.actions import forget_presence
-from gridloop.people.models import Person, Presence
+from gridloop.people.models import Presence
 from gridloop.registry import events as of_registry
 from gridloop.registry.actions import NewContact
 from gridloop.standard.queries import release
 from gridloop.web.console.case import SAID
-from tests.build import DAY, district
+from tests.build import DAY, browser, district
 from tests.stages.desk import HOUR, Desk
 from tests.stages.pictures import jpeg
 
@@ -56,16 +56,6 @@ def desk(built: Desk, django_db_blocker: DjangoDbBlocker) -> Iterator[Desk]:
         transaction.set_rollback(True)
 
 
-def browser(desk: Desk, username: str, lang: str = "zh") -> Client:
-    """A browser in which this person is logged in."""
-    client = Client(headers={"accept-language": lang})
-    client.force_login(Person.objects.get(id=desk.here.people[username]))
-    session = client.session
-    session["since"] = session["seen"] = session["proved"] = clock.now().isoformat()
-    session.save()
-    return client
-
-
 def address(case: Case, rest: str = "") -> str:
     return f"/console/cases/{case.number}{rest}"
 
@@ -76,7 +66,7 @@ def act(client: Client, case: Case, verb: str, **said: Any) -> Any:
 
 def test_the_page_of_a_case_shows_what_it_is_where_it_is_and_what_may_be_done(desk: Desk) -> None:
     case = desk.bring("handling", address="测试路口")
-    page = browser(desk, "clean1").get(address(case))
+    page = browser("clean1").get(address(case))
     assert page.status_code == 200
     for words in (case.number, "路边有垃圾", "测试路口", "任务处理", "处置完成", "申请延期", "部门处置人员"):
         assertContains(page, words)
@@ -87,7 +77,7 @@ def test_the_page_of_a_case_shows_what_it_is_where_it_is_and_what_may_be_done(de
 
 def test_every_page_of_a_case_reads_in_english_as_well(desk: Desk) -> None:
     case = desk.bring("suspended")
-    page = browser(desk, "dispatch", "en").get(address(case))
+    page = browser("dispatch", "en").get(address(case))
     for words in ("suspended", "What you can do now", "resume", "Why not the rest", "Dispatcher", "handle"):
         assertContains(page, words)
 
@@ -96,14 +86,14 @@ def test_every_page_of_a_case_reads_in_english_as_well(desk: Desk) -> None:
 def test_a_case_of_every_state_has_a_page_for_everybody_who_sees_it(desk: Desk, state: str) -> None:
     case = desk.bring(state)
     for username in ("intake", "dispatch", "shift", "inspect", "lead"):
-        page = browser(desk, username, "en").get(address(case))
+        page = browser(username, "en").get(address(case))
         assert page.status_code == 200, (state, username)
         assertContains(page, str(STATES[state].en))
 
 
 def test_who_does_not_see_a_case_is_told_as_if_there_were_none(desk: Desk) -> None:
     case = desk.bring("handling")
-    other = browser(desk, "law1")
+    other = browser("law1")
     assert other.get(address(case)).status_code == 404
     assert other.get("/console/cases/00000000000").status_code == 404
     assert other.get(address(case, "/verbs/remind")).status_code == 404
@@ -118,7 +108,7 @@ def test_the_page_of_a_case_asks_the_database_as_often_for_a_long_story_as_for_a
     with transaction.atomic():
         for case in (short, long):
             desk.move(case, "remind", at=TEN)
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     client.get(address(short))  # the standard is read once in a process
     counts = []
     for case in (short, long):
@@ -220,7 +210,7 @@ def test_the_clocks_of_a_case_are_told_from_its_events_with_their_pause(desk: De
     assert check.span.running
     assert check.used == 3600
     assert check.limit is not None
-    page = browser(desk, "dispatch").get(address(case))
+    page = browser("dispatch").get(address(case))
     assertContains(page, 'fill="url(#hatch)"')
     assertContains(page, "处置用1小时0分")
 
@@ -228,7 +218,7 @@ def test_the_clocks_of_a_case_are_told_from_its_events_with_their_pause(desk: De
 def test_a_stage_that_is_over_its_deadline_is_marked_in_words_as_well(desk: Desk) -> None:
     case = desk.bring("handling", at=DAY)
     with clock.frozen(DAY + timedelta(days=2)):
-        page = browser(desk, "clean1").get(address(case))
+        page = browser("clean1").get(address(case))
     assertContains(page, "超时")
 
 
@@ -248,7 +238,7 @@ def test_what_a_caller_is_promised_is_the_sum_of_what_each_stage_may_take(desk: 
 
 def test_a_verb_is_done_through_its_form(desk: Desk) -> None:
     case = desk.bring("dispatched")
-    client = browser(desk, "clean1")
+    client = browser("clean1")
     assertContains(client.get(address(case, "/verbs/start")), "签收")
     done = act(client, case, "start")
     assert (done.status_code, done["Location"]) == (302, address(case, "?done=1"))
@@ -257,7 +247,7 @@ def test_a_verb_is_done_through_its_form(desk: Desk) -> None:
 
 def test_a_verb_that_misses_something_is_refused_in_its_own_form_with_what_was_written(desk: Desk) -> None:
     case = desk.bring("dispatched")
-    client = browser(desk, "clean1")
+    client = browser("clean1")
     refused = client.post(
         address(case, "/verbs/return_back"), {"version": case.version, "reason": "x"}, headers={"hx-request": "true"}
     )
@@ -270,14 +260,14 @@ def test_a_verb_that_misses_something_is_refused_in_its_own_form_with_what_was_w
 def test_the_second_of_two_persons_is_told_who_was_faster_and_keeps_the_text(desk: Desk) -> None:
     case = desk.bring("dispatched")
     desk.move(case, "start", by="clean2")
-    refused = act(browser(desk, "clean1"), case, "return_back", reason="不归我们管")
+    refused = act(browser("clean1"), case, "return_back", reason="不归我们管")
     assert refused.status_code == 412
     for words in ("乙环卫", "部门处置人员", "处置中", "不归我们管", "已保留"):
         assertContains(refused, words, status_code=412)
 
 
 def test_a_form_that_was_opened_elsewhere_leads_back_there_and_nowhere_else(desk: Desk) -> None:
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     for wanted, to in (
         ("/console/dispatch", "/console/dispatch"),
         ("https://elsewhere.example/", None),
@@ -290,7 +280,7 @@ def test_a_form_that_was_opened_elsewhere_leads_back_there_and_nowhere_else(desk
 
 def test_photographs_are_added_where_the_work_is_handed_back(desk: Desk) -> None:
     case = desk.bring("handling")
-    client = browser(desk, "clean1")
+    client = browser("clean1")
     form = client.get(address(case, "/verbs/hand_back"))
     assertContains(form, "缺少照片")
     for stage in ("before", "after"):
@@ -304,16 +294,16 @@ def test_photographs_are_added_where_the_work_is_handed_back(desk: Desk) -> None
 def test_helping_units_are_asked_and_hand_their_part_back(desk: Desk) -> None:
     case = desk.bring("handling")
     units = desk.here.units
-    assert act(browser(desk, "dispatch"), case, "add_co_units", co_unit=[units["SZ"]], task="围护").status_code == 302
+    assert act(browser("dispatch"), case, "add_co_units", co_unit=[units["SZ"]], task="围护").status_code == 302
     case.refresh_from_db()
-    assertContains(browser(desk, "clean1").get(address(case)), "还有1个协办单位未完成")
-    assert act(browser(desk, "road1"), case, "co_hand_back", part=units["SZ"]).status_code == 302
+    assertContains(browser("clean1").get(address(case)), "还有1个协办单位未完成")
+    assert act(browser("road1"), case, "co_hand_back", part=units["SZ"]).status_code == 302
     assert case.co_handlings.get().handed_back_at is not None
 
 
 def test_a_suspension_ends_at_the_beginning_of_the_day_that_was_named(desk: Desk) -> None:
     case = desk.move(desk.bring("handling"), "ask_suspension")
-    assert act(browser(desk, "dispatch"), case, "suspend", reason="等配件", until="2026-07-25").status_code == 302
+    assert act(browser("dispatch"), case, "suspend", reason="等配件", until="2026-07-25").status_code == 302
     case.refresh_from_db()
     assert case.resume_at == datetime(2026, 7, 24, 16, tzinfo=UTC)
 
@@ -323,7 +313,7 @@ def test_a_suspension_ends_at_the_beginning_of_the_day_that_was_named(desk: Desk
 
 def test_colleagues_who_see_the_case_see_who_else_has_it_open_for_45_seconds(desk: Desk) -> None:
     case = desk.bring("handling")
-    first, second = browser(desk, "dispatch"), browser(desk, "shift")
+    first, second = browser("dispatch"), browser("shift")
     first.get(address(case))
     seen = second.post(address(case, "/presence"))
     assertContains(seen, "甲派遣")
@@ -345,7 +335,7 @@ def test_presence_lives_in_a_table_that_is_not_logged(desk: Desk) -> None:
 
 def test_who_looks_on_is_told_that_the_case_has_changed(desk: Desk) -> None:
     case = desk.bring("handling")
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     assertNotContains(client.post(address(case, "/presence"), {"version": case.version}), "案件有变化")
     assertContains(client.post(address(case, "/presence"), {"version": case.version - 1}), "案件有变化")
 
@@ -353,7 +343,7 @@ def test_who_looks_on_is_told_that_the_case_has_changed(desk: Desk) -> None:
 def test_a_caller_is_masked_until_somebody_says_why_and_then_seen_once(desk: Desk) -> None:
     case = desk.here.case(contact=NewContact("郑小明", "13812345678"))
     report = Report.objects.get(case_id=case.pk)
-    client = browser(desk, "intake")
+    client = browser("intake")
     page = client.get(address(case))
     assertContains(page, "138****5678")
     assertNotContains(page, "13812345678")
@@ -365,14 +355,14 @@ def test_a_caller_is_masked_until_somebody_says_why_and_then_seen_once(desk: Des
     assert "no-store" in seen["Cache-Control"]
     assertNotContains(client.get(address(case)), "13812345678")
     assertContains(client.get(address(case)), "查看了反映人的联系方式")
-    assertNotContains(browser(desk, "dispatch").get(address(case)), "查看了反映人的联系方式")
+    assertNotContains(browser("dispatch").get(address(case)), "查看了反映人的联系方式")
 
 
 def test_what_citizens_and_staff_write_is_shown_as_words_and_never_as_a_page(desk: Desk) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     case = desk.bring("dispatched", text=evil, address=evil)
     case = desk.move(case, "return_back", reason=evil)
-    page = browser(desk, "dispatch").get(address(case)).content.decode()
+    page = browser("dispatch").get(address(case)).content.decode()
     assert "<script>alert" not in page
     assert "<img src=x" not in page
     assert "&lt;script&gt;alert" in page
@@ -388,13 +378,13 @@ def template(desk: Desk, **more: Any) -> Any:
         "verb": "hand_back",
         "active": "on",
     } | more
-    return browser(desk, "shift").post("/console/templates", said)
+    return browser("shift").post("/console/templates", said)
 
 
 def test_a_template_is_offered_filled_in_where_it_fits(desk: Desk) -> None:
     assert template(desk).status_code == 302
     case = desk.bring("handling")
-    client = browser(desk, "clean1")
+    client = browser("clean1")
     offer = client.get(address(case, "/answers?verb=hand_back"))
     assertContains(offer, f"{case.number}号案件的")
     assertContains(offer, "环卫中心清运")
@@ -417,10 +407,10 @@ def test_a_template_has_its_season_its_types_and_its_state(desk: Desk, more: dic
     said = {k: v for k, v in more.items() if v}
     if "active" in more:
         data = {"name": "已清运", "zh": "已由{unit}清运。", "verb": "hand_back"}
-        assert browser(desk, "shift").post("/console/templates", data).status_code == 302
+        assert browser("shift").post("/console/templates", data).status_code == 302
     else:
         assert template(desk, **said).status_code == 302
-    found = browser(desk, "clean1").get(address(desk.bring("handling"), "/answers?verb=hand_back"))
+    found = browser("clean1").get(address(desk.bring("handling"), "/answers?verb=hand_back"))
     assert ("清运" in found.content.decode()) is offered
 
 

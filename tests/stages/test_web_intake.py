@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 from pytest_django.asserts import assertContains, assertNotContains
@@ -20,10 +19,9 @@ from gridloop.discover.models import Lesson, Report
 from gridloop.discover.rules.place import Entry, Gazetteer
 from gridloop.kernel import clock
 from gridloop.kernel.models import Event
-from gridloop.people.models import Person
 from gridloop.registry.models import ReporterContact
 from gridloop.web.console.triage import marked
-from tests.build import DAY, district
+from tests.build import DAY, browser, district
 from tests.stages.desk import GRID, HOUR, KIND, Desk
 
 TEN = DAY + HOUR
@@ -52,15 +50,6 @@ def desk(built: Desk, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.Mo
         transaction.set_rollback(True)
 
 
-def browser(desk: Desk, username: str, lang: str = "zh") -> Client:
-    client = Client(headers={"accept-language": lang})
-    client.force_login(Person.objects.get(id=desk.here.people[username]))
-    session = client.session
-    session["since"] = session["seen"] = clock.now().isoformat()
-    session.save()
-    return client
-
-
 def said(desk: Desk, **more: Any) -> dict[str, Any]:
     """A call as the form sends it, with a type and a place."""
     lon, lat = desk.here.place()
@@ -72,7 +61,7 @@ def said(desk: Desk, **more: Any) -> dict[str, Any]:
 
 def test_while_somebody_speaks_types_places_and_near_cases_are_suggested(desk: Desk) -> None:
     near = desk.bring("handling", text="路边垃圾成堆，气味难闻")
-    found = browser(desk, "intake").post("/console/intake/suggest", {"text": f"测试公园门口{TEXT}"})
+    found = browser("intake").post("/console/intake/suggest", {"text": f"测试公园门口{TEXT}"})
     assertContains(found, KIND)
     assertContains(found, "测试公园")
     assertContains(found, f'name="join" value="{near.pk}"')
@@ -80,7 +69,7 @@ def test_while_somebody_speaks_types_places_and_near_cases_are_suggested(desk: D
 
 
 def test_suggesting_changes_nothing_and_is_quick(desk: Desk) -> None:
-    client = browser(desk, "intake")
+    client = browser("intake")
     client.post("/console/intake/suggest", {"text": TEXT})
     before = Report.objects.count(), Event.objects.count()
     began = time.perf_counter()
@@ -91,7 +80,7 @@ def test_suggesting_changes_nothing_and_is_quick(desk: Desk) -> None:
 
 
 def test_a_call_of_which_the_officer_is_sure_is_a_case_at_once_and_its_number_is_read_out(desk: Desk) -> None:
-    client = browser(desk, "intake")
+    client = browser("intake")
     saved = client.post("/console/intake", said(desk, name="郑小明", phone="13812345678"))
     assert saved.status_code == 302
     report = Report.objects.get()
@@ -107,7 +96,7 @@ def test_a_call_of_which_the_officer_is_sure_is_a_case_at_once_and_its_number_is
 
 
 def test_a_call_of_which_nobody_is_sure_is_left_to_the_loop(desk: Desk) -> None:
-    client = browser(desk, "intake")
+    client = browser("intake")
     saved = client.post("/console/intake", said(desk, case_type="", lon="", lat=""))
     assert Report.objects.get().state == "waiting"
     assertContains(client.get(saved["Location"]), "正在分拣")
@@ -118,14 +107,14 @@ def test_a_call_of_which_nobody_is_sure_is_left_to_the_loop(desk: Desk) -> None:
 
 def test_a_caller_joins_an_open_case_with_one_answer(desk: Desk) -> None:
     case = desk.bring("handling")
-    browser(desk, "intake").post("/console/intake", said(desk, join=case.pk))
+    browser("intake").post("/console/intake", said(desk, join=case.pk))
     report = Report.objects.get()
     case.refresh_from_db()
     assert (report.state, report.case_id, case.callers) == ("joined", case.pk, 2)
 
 
 def test_the_name_and_the_number_go_into_the_vault_and_come_back_nowhere(desk: Desk) -> None:
-    client = browser(desk, "intake")
+    client = browser("intake")
     refused = client.post("/console/intake", said(desk, text="", name="郑小明", phone="13812345678"))
     assert refused.status_code == 422
     assertNotContains(refused, "13812345678", status_code=422)
@@ -141,7 +130,7 @@ def test_the_name_and_the_number_go_into_the_vault_and_come_back_nowhere(desk: D
 
 
 def test_the_same_form_sent_twice_is_one_call(desk: Desk) -> None:
-    client, form = browser(desk, "intake"), said(desk)
+    client, form = browser("intake"), said(desk)
     first, second = client.post("/console/intake", form), client.post("/console/intake", form)
     assert first["Location"] == second["Location"]
     assert (Report.objects.count(), Case.objects.count()) == (1, 1)
@@ -150,13 +139,13 @@ def test_the_same_form_sent_twice_is_one_call(desk: Desk) -> None:
 
 
 def test_a_point_outside_the_district_is_refused_and_nothing_is_kept(desk: Desk) -> None:
-    refused = browser(desk, "intake").post("/console/intake", said(desk, lon="100.0", lat="30.0"))
+    refused = browser("intake").post("/console/intake", said(desk, lon="100.0", lat="30.0"))
     assert refused.status_code == 422
     assert not Report.objects.exists()
 
 
 def test_places_are_found_by_any_part_of_their_names_those_that_begin_so_first(desk: Desk) -> None:
-    found = browser(desk, "intake").post("/console/places", {"address": "公园"}).content.decode()
+    found = browser("intake").post("/console/places", {"address": "公园"}).content.decode()
     assert found.index("测试公园<") < found.index("测试公园东门<")
     assert "交叉口" not in found
 
@@ -173,7 +162,7 @@ def doubtful(desk: Desk, **more: Any) -> Report:
 
 def test_a_doubt_is_shown_with_its_reasons_and_answered_and_the_next_one_comes(desk: Desk) -> None:
     first, second = doubtful(desk), doubtful(desk, address="测试公园")
-    client = browser(desk, "intake")
+    client = browser("intake")
     page = client.get("/console/triage")
     assertContains(page, first.number)
     assertContains(page, "没有地点")
@@ -190,7 +179,7 @@ def test_a_doubt_is_shown_with_its_reasons_and_answered_and_the_next_one_comes(d
 
 def test_a_doubt_without_a_place_cannot_be_accepted(desk: Desk) -> None:
     report = doubtful(desk)
-    refused = browser(desk, "intake").post("/console/triage", {"report": report.pk, "do": "accept", "case_type": KIND})
+    refused = browser("intake").post("/console/triage", {"report": report.pk, "do": "accept", "case_type": KIND})
     assertContains(refused, "请标出地点", status_code=422)
     report.refresh_from_db()
     assert report.state == "triage"
@@ -198,7 +187,7 @@ def test_a_doubt_without_a_place_cannot_be_accepted(desk: Desk) -> None:
 
 def test_refusing_a_doubt_needs_a_reason(desk: Desk) -> None:
     report = doubtful(desk)
-    client = browser(desk, "intake")
+    client = browser("intake")
     assert client.post("/console/triage", {"report": report.pk, "do": "refuse"}).status_code == 422
     assert (
         client.post("/console/triage", {"report": report.pk, "do": "refuse", "refuse": "与本区无关"}).status_code == 302
@@ -209,7 +198,7 @@ def test_refusing_a_doubt_needs_a_reason(desk: Desk) -> None:
 
 def test_a_doubt_that_somebody_else_has_settled_is_said_so(desk: Desk) -> None:
     report = doubtful(desk)
-    client = browser(desk, "intake")
+    client = browser("intake")
     client.post("/console/triage", {"report": report.pk, "do": "refuse", "refuse": "与本区无关"})
     again = client.post("/console/triage", {"report": report.pk, "do": "refuse", "refuse": "与本区无关"})
     assertContains(again, "不在待甄别列表中", status_code=422)
@@ -217,16 +206,14 @@ def test_a_doubt_that_somebody_else_has_settled_is_said_so(desk: Desk) -> None:
 
 def test_a_doubt_joins_a_near_case(desk: Desk) -> None:
     case, report = desk.bring("handling"), doubtful(desk)
-    browser(desk, "intake").post(
-        "/console/triage", {"report": report.pk, "do": "accept", "case_type": KIND, "join": case.pk}
-    )
+    browser("intake").post("/console/triage", {"report": report.pk, "do": "accept", "case_type": KIND, "join": case.pk})
     report.refresh_from_db()
     assert (report.state, report.case_id) == ("joined", case.pk)
 
 
 def test_an_empty_list_says_so(desk: Desk) -> None:
-    assertContains(browser(desk, "intake").get("/console/triage"), "没有要分拣的来件")
-    assertContains(browser(desk, "dispatch", "en").get("/console/dispatch"), "Nothing waits")
+    assertContains(browser("intake").get("/console/triage"), "没有要分拣的来件")
+    assertContains(browser("dispatch", "en").get("/console/dispatch"), "Nothing waits")
 
 
 def test_the_words_that_decided_are_marked_in_the_text_and_nothing_else_is_lost() -> None:
@@ -241,7 +228,7 @@ def test_the_words_that_decided_are_marked_in_the_text_and_nothing_else_is_lost(
 
 def test_the_dispatcher_agrees_to_many_proposals_at_once(desk: Desk) -> None:
     cases = [desk.bring("pending_dispatch") for _ in range(3)]
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     page = client.get("/console/dispatch")
     assertContains(page, "测试街道办事处")
     assertContains(page, "按规则派")
@@ -260,7 +247,7 @@ def test_of_several_cases_none_is_sent_if_somebody_was_faster_with_one(desk: Des
     first, second = desk.bring("pending_dispatch"), desk.bring("pending_dispatch")
     chosen = [f"{c.pk}:{c.version}" for c in (first, second)]
     desk.move(second, "correct", address="别处")
-    refused = browser(desk, "dispatch").post("/console/dispatch", {"case": chosen})
+    refused = browser("dispatch").post("/console/dispatch", {"case": chosen})
     assertContains(refused, second.number, status_code=422)
     assertContains(refused, "都没有派出", status_code=422)
     first.refresh_from_db()
@@ -270,14 +257,14 @@ def test_of_several_cases_none_is_sent_if_somebody_was_faster_with_one(desk: Des
 def test_a_returned_case_says_why_and_is_not_sent_back_to_the_same_unit_with_one_key(desk: Desk) -> None:
     case = desk.move(desk.bring("pending_dispatch"), "dispatch", unit_id=desk.here.units["JD1"], person_id=None)
     case = desk.move(case, "return_back", by="street", reason="属市政管养")
-    page = browser(desk, "dispatch").get("/console/dispatch")
+    page = browser("dispatch").get("/console/dispatch")
     for words in ("属市政管养", "退单（第1次）", "指定单位"):
         assertContains(page, words)
     assertNotContains(page, f'value="{case.pk}:{case.version}"')
 
 
 def test_the_desk_asks_as_often_for_one_case_as_for_many(desk: Desk) -> None:
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     counts = []
     for n in (1, 5):
         for _ in range(n):
@@ -296,6 +283,6 @@ def test_the_desk_asks_as_often_for_one_case_as_for_many(desk: Desk) -> None:
 def test_requests_wait_under_a_tab_of_their_own(desk: Desk, verb: str, tab: str, by: str) -> None:
     case = desk.bring("closed" if verb == "appeal" else "handling")
     desk.move(case, verb, reason="要等配件到货")
-    page = browser(desk, by).get(f"/console/dispatch?tab={tab}")
+    page = browser(by).get(f"/console/dispatch?tab={tab}")
     for words in (case.number, "要等配件到货", "甲环卫"):
         assertContains(page, words)

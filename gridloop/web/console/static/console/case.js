@@ -3,23 +3,22 @@ import { keys } from "../shell/shell.js";
 import "./forms.js";
 
 const main = () => document.querySelector(".verbs .button.primary");
-const press = (verb) => document.querySelector(`.verbs [data-verb="${verb}"]`)?.click();
+const press = (verb) => () => document.querySelector(`.verbs [data-verb="${verb}"]`)?.click();
+
+const most = (event) => {
+  // Enter on a button or a link is that button's.
+  if (event.target.closest?.("a, button, summary")) event.target.click();
+  else main()?.click();
+};
+const back = () => document.querySelector(".case-title a")?.click();
 
 keys({
-  Enter: [
-    (event) => {
-      // Enter on a button or a link is that button's.
-      if (event.target.closest?.("a, button, summary")) event.target.click();
-      else main()?.click();
-    },
-    "办理最可能的一步",
-    "do what is most likely next",
-  ],
-  d: [() => press("dispatch"), "派遣", "dispatch"],
-  s: [() => press("start"), "签收", "start"],
-  h: [() => press("hand_back"), "处置完成", "hand back"],
-  c: [() => press("check"), "核查", "check"],
-  b: [() => document.querySelector(".case-title a")?.click(), "回到列表", "back to the list"],
+  Enter: [most, "办理最可能的一步", "do what is most likely next"],
+  d: [press("dispatch"), "派遣", "dispatch"],
+  s: [press("start"), "签收", "start"],
+  h: [press("hand_back"), "处置完成", "hand back"],
+  c: [press("check"), "核查", "check"],
+  b: [back, "回到列表", "back to the list"],
 });
 
 document.addEventListener("click", (event) => {

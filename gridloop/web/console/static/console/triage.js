@@ -5,8 +5,8 @@ import "./forms.js";
 
 const form = document.getElementById("triage");
 if (form) {
-  const focus = (id) => document.getElementById(id)?.focus();
-  const go = (step) => {
+  const focus = (id) => () => document.getElementById(id)?.focus();
+  const go = (step) => () => {
     const links = [...document.querySelectorAll(".queue a")];
     links[links.findIndex((a) => a.hasAttribute("aria-current")) + step]?.click();
   };
@@ -15,19 +15,20 @@ if (form) {
     document.getElementById("accept").click();
   };
   const type = (n) => () => document.querySelector(`input[name=case_type][data-nth="${n}"]`)?.click();
+  const join = () => document.querySelector("input[name=join]")?.click();
   const refuse = () => {
     document.getElementById("refuse").showModal();
-    focus("refuse-reason");
+    focus("refuse-reason")();
   };
   keys({
     a: [accept, "接受", "accept"],
     Enter: [accept, "接受", "accept"],
-    t: [() => focus("type-search"), "换类型", "another type"],
-    p: [() => focus("address"), "定地点", "set the place"],
-    d: [() => document.querySelector("input[name=join]")?.click(), "并入附近案件", "join the near case"],
+    t: [focus("type-search"), "换类型", "another type"],
+    p: [focus("address"), "定地点", "set the place"],
+    d: [join, "并入附近案件", "join the near case"],
     r: [refuse, "不予受理", "refuse"],
-    j: [() => go(1), "下一件", "next"],
-    k: [() => go(-1), "上一件", "previous"],
+    j: [go(1), "下一件", "next"],
+    k: [go(-1), "上一件", "previous"],
     1: [type(1), "第一个类型", "first type"],
     2: [type(2), "第二个类型", "second type"],
     3: [type(3), "第三个类型", "third type"],
