@@ -102,8 +102,9 @@ def test_a_call_becomes_a_case_that_is_returned_sent_again_handled_checked_and_c
     dispatcher.keyboard.press("Enter")
     dispatcher.wait_for_selector("dialog.verb .choices label:has(input[name=unit]:checked):has-text('排水')")
     assert_accessible(dispatcher)
-    dispatcher.keyboard.press("Control+Enter")
-    dispatcher.wait_for_selector("dialog.verb", state="detached", timeout=30_000)
+    dispatcher.wait_for_selector("#verb-person option:has-text('区排水')", state="attached")
+    with dispatcher.expect_navigation(timeout=30_000):
+        dispatcher.keyboard.press("Control+Enter")
 
     # Signed for, shown before and after, handed back.
     handler.goto(address)
