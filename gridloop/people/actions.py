@@ -405,11 +405,6 @@ def be_present(*, case_id: int, viewer: Viewer, at: datetime) -> None:
         )
 
 
-def leave(*, case_id: int, viewer: Viewer) -> None:
-    """The person has closed the case's page."""
-    Presence.objects.filter(case_id=case_id, person_id=viewer.person_id or 0).delete()
-
-
 def forget_presence(*, at: datetime) -> None:
     """Wipe who was where. For a timer."""
     Presence.objects.filter(seen_at__lte=at - PRESENT).delete()

@@ -37,7 +37,7 @@ from gridloop.kernel.errors import Refused, not_found
 from gridloop.kernel.language import Sentence
 from gridloop.kernel.models import Event
 from gridloop.kernel.worktime import Clock, Limit
-from gridloop.people.actions import be_present, leave
+from gridloop.people.actions import be_present
 from gridloop.people.queries import present_at
 from gridloop.people.viewer import Viewer
 from gridloop.registry.actions import MIN_REASON, reveal_contact
@@ -347,9 +347,6 @@ def presence(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
     """A sign that the case is open here, answered with who else has it open and whether it has changed meanwhile."""
     now = clock.now()
     case = case_of(viewer, number)
-    if request.POST.get("leave"):
-        leave(case_id=case.pk, viewer=viewer)
-        return HttpResponse(status=204)
     be_present(case_id=case.pk, viewer=viewer, at=now)
     seen = _whole(request.POST.get("version"))
     here = present_at(case.pk, viewer=viewer, at=now)

@@ -1,4 +1,4 @@
-// The page of one case: its keys, revealing a caller, and a sign when it is left.
+// The page of one case: its keys, revealing a caller, its small map.
 import { keys } from "../shell/shell.js";
 import "./forms.js";
 
@@ -32,16 +32,6 @@ document.addEventListener("click", (event) => {
 document.getElementById("reveal")?.addEventListener("close", (event) => {
   if (event.target.querySelector(".revealed")) location.reload();
 });
-
-const presence = document.getElementById("presence");
-if (presence) {
-  addEventListener("pagehide", () => {
-    const said = new FormData();
-    said.append("leave", "1");
-    said.append("csrfmiddlewaretoken", document.querySelector("meta[name=csrf]")?.content ?? "");
-    navigator.sendBeacon(presence.getAttribute("hx-post"), said);
-  });
-}
 
 // The map is fetched when it comes into sight, and never for a case without a place.
 const map = document.querySelector("city-map");
