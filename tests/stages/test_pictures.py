@@ -35,6 +35,7 @@ from gridloop.handle.queries import (
     unlike_its_record,
 )
 from gridloop.handle.rules.blurring import Part
+from gridloop.handle.rules.copies import upright
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.models import Event
@@ -250,12 +251,12 @@ def test_a_picture_of_the_work_that_was_used_before_is_shown_as_such(here: Distr
     found = {p.id: p.recycled for case in pictures_of([first.id, second.id], SYSTEM).values() for p in case}
     assert found[before.id] is found[honest.id] is None
     assert found[reported.id] is None, "what a citizen sends need not be new"
-    assert found[same_case.id]
-    assert (found[same_case.id].same_case, found[same_case.id].evidence_id) == (True, before.id)
-    assert found[other_case.id]
-    assert (found[other_case.id].same_case, found[other_case.id].case_id) == (False, first.id)
-    assert found[other_case.id].evidence_id == honest.id
-    assert found[other_case.id].bits <= 31
+    again, elsewhere = found[same_case.id], found[other_case.id]
+    assert again
+    assert (again.same_case, again.evidence_id) == (True, before.id)
+    assert elsewhere
+    assert (elsewhere.same_case, elsewhere.case_id, elsewhere.evidence_id) == (False, first.id, honest.id)
+    assert elsewhere.bits <= 31
     assert Fingerprint.objects.count() == 5
 
 
@@ -324,5 +325,5 @@ def test_a_picture_is_answered_as_a_picture_and_nothing_else() -> None:
 def test_a_picture_of_forty_million_points_becomes_a_copy_for_a_screen() -> None:
     out = io.BytesIO()
     Image.new("1", (6_300, 6_300)).save(out, "PNG")
-    found = pictures.upright(out.getvalue())
+    found = upright(out.getvalue())
     assert (found.width, found.image.size) == (6_300, (1_600, 1_600))

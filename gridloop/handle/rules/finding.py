@@ -143,8 +143,8 @@ def _sizes(image: Image.Image) -> Iterator[Image.Image]:
 
 
 def _in_shares(boxes: Numbers, image: Image.Image) -> Numbers:
-    found: Numbers = boxes / np.array([image.width, image.height, image.width, image.height, 1], dtype=np.float32)
-    return found
+    sides: Numbers = np.array([image.width, image.height, image.width, image.height, 1], dtype=np.float32)
+    return np.asarray(boxes / sides, dtype=np.float32)
 
 
 def _parts(boxes: Numbers, least: float, kind: str) -> list[Part]:
