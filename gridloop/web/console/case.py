@@ -45,7 +45,7 @@ from gridloop.registry.events import SAID as OF_REGISTRY
 from gridloop.registry.queries import masked
 from gridloop.standard import queries as standard_queries
 from gridloop.territory.queries import names_of
-from gridloop.web.shell.pages import is_fragment, show, staff
+from gridloop.web.shell.pages import is_fragment, refusal, show, staff
 
 SAID = {**OF_CASES, **OF_HANDLE, **OF_FEEDBACK, **OF_REGISTRY}
 """Every event of a case in words: each stage keeps its own sentences beside its events."""
@@ -324,13 +324,14 @@ def reveal(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
     contact_id = _whole(request.POST.get("contact"))
     if contact_id not in {r.contact_id for r in reports_of(case)}:
         raise not_found()
-    contact = reveal_contact(
-        contact_id=contact_id,
-        case_id=case.pk,
-        reason=request.POST.get("reason", "")[:500],
-        viewer=viewer,
-        at=clock.now(),
-    )
+    reason = request.POST.get("reason", "")[:500]
+    try:
+        contact = reveal_contact(contact_id=contact_id, case_id=case.pk, reason=reason, viewer=viewer, at=clock.now())
+    except Refused as no:
+        # Said within the dialog, which stays open with the reason that was written.
+        response = refusal(request, no.status, no.sentence, code=no.code)
+        response["HX-Retarget"] = "#reveal-refused"
+        return response
     return show(request, "console/_revealed.html", {"contact": contact})
 
 
