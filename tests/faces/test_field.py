@@ -152,7 +152,7 @@ def plain_text_on_disk(page: Page) -> str:
           for (const key of Object.keys(localStorage)) out.push(key + '=' + localStorage[key]);
           for (const name of await caches.keys())
             for (const request of await (await caches.open(name)).keys()) out.push(request.url);
-          return out.join('\n');
+          return out.join(' ');
         }"""
     )
     assert "/field/app.js" in found, "the shell at least is there"
