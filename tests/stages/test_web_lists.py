@@ -30,9 +30,8 @@ from gridloop.kernel.errors import Mistakes
 from gridloop.kernel.models import Event
 from gridloop.people.roles import ROLES
 from gridloop.people.viewer import Viewer
-from tests.build import DAY, district
+from tests.build import DAY, browser, district
 from tests.stages.desk import HOUR, Desk
-from tests.stages.test_web_case import browser
 
 TEN = DAY + HOUR
 OTHER_GRID = "410104001002B001"
@@ -109,7 +108,7 @@ def test_days_that_end_before_they_begin_are_a_mistake(desk: Desk) -> None:
 
 
 def test_a_page_of_a_wrong_address_says_so_and_shows_no_cases(desk: Desk) -> None:
-    page = browser(desk, "dispatch").get("/console/cases?state=gone&colour=red")
+    page = browser("dispatch").get("/console/cases?state=gone&colour=red")
     assert page.status_code == 422
     assertContains(page, "colour", status_code=422)
     assertNotContains(page, "中原路", status_code=422)
@@ -270,16 +269,16 @@ def test_counting_stops_where_nobody_reads_on(desk: Desk) -> None:
 
 
 def test_the_list_shows_each_case_in_both_languages_with_its_state_and_clock(desk: Desk) -> None:
-    zh = browser(desk, "dispatch").get("/console/cases?open=yes")
+    zh = browser("dispatch").get("/console/cases?open=yes")
     assertContains(zh, "中原路12号")
     assertContains(zh, STATES["handling"].zh)
-    en = browser(desk, "dispatch", "en").get("/console/cases?open=yes")
+    en = browser("dispatch", "en").get("/console/cases?open=yes")
     assertContains(en, STATES["handling"].en)
     assertNotContains(en, "早已清理")
 
 
 def test_htmx_gets_the_part_it_names_and_the_address_for_the_browser(desk: Desk) -> None:
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     ask = {"HX-Request": "true"}
     part = client.get("/console/cases?open=yes&state=&clock=red", headers={**ask, "HX-Target": "list"})
     assert part["HX-Push-Url"] == "/console/cases?open=yes&clock=red"
@@ -294,7 +293,7 @@ def test_htmx_gets_the_part_it_names_and_the_address_for_the_browser(desk: Desk)
 
 def test_more_rows_come_by_their_cursor(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search.case_page, "__kwdefaults__", {**(search.case_page.__kwdefaults__ or {}), "limit": 2})
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     page = client.get("/console/cases")
     where = re.search(r'id="more".*?hx-get="([^"]+)"', page.content.decode(), re.DOTALL)
     assert where is not None
@@ -313,7 +312,7 @@ def test_no_list_says_more_than_a_few_statements_however_long_it_is(desk: Desk) 
         # Whether packs or map have changed is asked once a second, by whoever comes first.
         return sum("standard_packrelease" not in q["sql"] and "mapedition" not in q["sql"] for q in told)
 
-    client = browser(desk, "street")
+    client = browser("street")
     pages = {"/console/": 8, "/console/cases": 9, "/console/cases?open=yes&q=垃圾&unit=HW": 11}
     before = {where: asked(client, where) for where in pages}
     for _ in range(4):
@@ -325,7 +324,7 @@ def test_no_list_says_more_than_a_few_statements_however_long_it_is(desk: Desk) 
 
 
 def test_columns_are_chosen_and_kept_for_each_person(desk: Desk) -> None:
-    client, other = browser(desk, "dispatch"), browser(desk, "shift")
+    client, other = browser("dispatch"), browser("shift")
     assertNotContains(client.get("/console/cases"), "c-source")
     client.post("/console/cases/columns", {"column": ["source", "state"]})
     page = client.get("/console/cases")
@@ -337,7 +336,7 @@ def test_columns_are_chosen_and_kept_for_each_person(desk: Desk) -> None:
 
 
 def test_an_empty_list_says_so_and_how_to_widen_it(desk: Desk) -> None:
-    page = browser(desk, "dispatch", "en").get("/console/cases?q=zebra")
+    page = browser("dispatch", "en").get("/console/cases?q=zebra")
     assertContains(page, "No case is like that.")
     assertContains(page, "Take all conditions out")
 
@@ -356,7 +355,7 @@ def test_every_post_that_sees_cases_begins_with_lists_of_its_own(desk: Desk, rol
 
 
 def test_home_counts_each_list_and_shows_what_is_due_first(desk: Desk) -> None:
-    page = browser(desk, "clean1").get("/console/").content.decode()
+    page = browser("clean1").get("/console/").content.decode()
     assert re.search(r"待签收</span><strong[^>]*>1</strong>", page)
     assert STATES["dispatched"].zh in page
     shown = Case.objects.get(state="dispatched")
@@ -364,7 +363,7 @@ def test_home_counts_each_list_and_shows_what_is_due_first(desk: Desk) -> None:
 
 
 def test_home_of_a_post_that_sees_no_cases_shows_none(desk: Desk) -> None:
-    page = browser(desk, "audit").get("/console/")
+    page = browser("audit").get("/console/")
     assertNotContains(page, "/console/cases?")
 
 
@@ -377,7 +376,7 @@ def test_a_leader_sees_which_units_are_late_and_can_open_their_lists(desk: Desk)
 
 
 def test_a_saved_list_stands_on_the_home_page_and_is_renamed_moved_removed_and_brought_back(desk: Desk) -> None:
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     for name, query in (("井盖", "q=井盖"), ("超期", "clock=red")):
         assert client.post("/console/lists", {"name": name, "query": query}).status_code == 302
     first, second = search.saved_views(desk.here["dispatch"])
@@ -396,7 +395,7 @@ def test_a_saved_list_stands_on_the_home_page_and_is_renamed_moved_removed_and_b
 
 def test_nobody_touches_or_sees_the_lists_of_another(desk: Desk) -> None:
     view = save_view(name="我的", query="open=yes", viewer=desk.here["dispatch"])
-    other = browser(desk, "shift")
+    other = browser("shift")
     for verb in ("rename", "move", "remove", "restore"):
         assert other.post(f"/console/lists/{view.pk}/{verb}", {"name": "x"}).status_code == 404
     assertNotContains(other.get("/console/"), "我的</span>")
@@ -404,7 +403,7 @@ def test_nobody_touches_or_sees_the_lists_of_another(desk: Desk) -> None:
 
 def test_a_saved_list_whose_type_has_gone_is_shown_as_broken_not_as_an_error(desk: Desk) -> None:
     SavedView.objects.create(person_id=desk.here.people["dispatch"], name="旧类型", query="type=urban:E0777")
-    page = browser(desk, "dispatch").get("/console/")
+    page = browser("dispatch").get("/console/")
     assertContains(page, "旧类型")
     assertContains(page, "里的类型或单位已不存在")
 
@@ -418,7 +417,7 @@ def picked(*cases: Case) -> list[str]:
 
 def test_many_cases_take_one_step_together(desk: Desk) -> None:
     two = [desk.open(), desk.open()]
-    client = browser(desk, "intake")
+    client = browser("intake")
     form = client.post("/console/cases/bulk/choose", {"case": picked(*two)}, headers={"HX-Request": "true"})
     assertContains(form, 'value="accept:"')
     done = client.post("/console/cases/bulk", {"case": picked(*two), "verb": "accept:"}, headers={"HX-Request": "true"})
@@ -431,7 +430,7 @@ def test_if_one_refuses_none_is_moved_and_each_refusal_is_named(desk: Desk) -> N
     move_cases([Move(case_id=bare.pk, verb="start", version=bare.version)], viewer=desk.here["clean1"])
     bare.refresh_from_db()
     stale = f"{ready.number}:{ready.version - 1}"
-    client = browser(desk, "clean1")
+    client = browser("clean1")
     answer = client.post("/console/cases/bulk", {"case": [stale, *picked(bare)], "verb": "hand_back:"})
     assert answer.status_code == 422
     for case in (ready, bare):
@@ -442,7 +441,7 @@ def test_if_one_refuses_none_is_moved_and_each_refusal_is_named(desk: Desk) -> N
 
 def test_together_too_no_case_is_handed_back_without_its_photographs(desk: Desk) -> None:
     two = [desk.bring("handling"), desk.bring("handling")]
-    answer = browser(desk, "clean1").post("/console/cases/bulk", {"case": picked(*two), "verb": "hand_back:"})
+    answer = browser("clean1").post("/console/cases/bulk", {"case": picked(*two), "verb": "hand_back:"})
     assert answer.status_code == 422
     assertContains(answer, "照片", status_code=422)
     assert {c.state for c in Case.objects.filter(id__in=[c.pk for c in two])} == {"handling"}
@@ -452,7 +451,7 @@ def test_those_that_refuse_can_be_left_out(desk: Desk) -> None:
     good, moved = desk.open(), desk.open()
     stale = picked(good, moved)
     move_cases([Move(case_id=moved.pk, verb="accept", version=1)], viewer=desk.here["intake"])
-    client = browser(desk, "intake")
+    client = browser("intake")
     answer = client.post("/console/cases/bulk", {"case": stale, "verb": "accept:"})
     assert answer.status_code == 409, "they no longer share a state"
     client.post("/console/cases/bulk", {"case": stale, "verb": "accept:", "leave_out": moved.number})
@@ -462,7 +461,7 @@ def test_those_that_refuse_can_be_left_out(desk: Desk) -> None:
 
 def test_a_case_that_one_does_not_see_is_named_like_one_that_is_not_there(desk: Desk) -> None:
     case = desk.open(region_code=OTHER_GRID)
-    client = browser(desk, "worker1")
+    client = browser("worker1")
     hidden = client.post("/console/cases/bulk", {"case": picked(case), "verb": "remind:"})
     absent = client.post("/console/cases/bulk", {"case": ["000000000:1"], "verb": "remind:"})
     assert hidden.status_code == absent.status_code == 422
@@ -471,7 +470,7 @@ def test_a_case_that_one_does_not_see_is_named_like_one_that_is_not_there(desk: 
 
 def test_only_verbs_that_all_chosen_cases_allow_are_offered(desk: Desk) -> None:
     mixed = [desk.open(), desk.bring("pending_dispatch")]
-    form = browser(desk, "shift").post("/console/cases/bulk/choose", {"case": picked(*mixed)})
+    form = browser("shift").post("/console/cases/bulk/choose", {"case": picked(*mixed)})
     assertContains(form, 'value="cancel:"')
     assertNotContains(form, 'value="accept:"')
 
@@ -480,7 +479,7 @@ def test_only_verbs_that_all_chosen_cases_allow_are_offered(desk: Desk) -> None:
 
 
 def test_an_export_is_the_list_without_formulas_and_is_put_on_record(desk: Desk) -> None:
-    client = browser(desk, "dispatch")
+    client = browser("dispatch")
     answer = client.post("/console/cases/export", {"form": "csv", "query": "unit=HW&open=yes", "text": "yes"})
     assert answer.status_code == 200
     assert "attachment" in answer["Content-Disposition"]
@@ -493,12 +492,12 @@ def test_an_export_is_the_list_without_formulas_and_is_put_on_record(desk: Desk)
 
 
 def test_the_words_of_a_search_stay_out_of_the_record_of_an_export(desk: Desk) -> None:
-    browser(desk, "dispatch").post("/console/cases/export", {"form": "csv", "query": "q=张三&open=yes"})
+    browser("dispatch").post("/console/cases/export", {"form": "csv", "query": "q=张三&open=yes"})
     assert Event.objects.filter(name="CasesExported").latest("id").data["query"] == "open=yes"
 
 
 def test_a_workbook_holds_texts_as_texts_and_what_was_said_only_when_asked_for(desk: Desk) -> None:
-    client = browser(desk, "shift")
+    client = browser("shift")
     answer = client.post("/console/cases/export", {"form": "xlsx", "query": "open=yes"})
     book = openpyxl.load_workbook(io.BytesIO(b"".join(answer)))
     head, *rows = book.active.iter_rows(values_only=True)  # type: ignore[union-attr]
@@ -507,8 +506,8 @@ def test_a_workbook_holds_texts_as_texts_and_what_was_said_only_when_asked_for(d
 
 
 def test_who_may_not_export_cannot(desk: Desk) -> None:
-    assert browser(desk, "clean1").post("/console/cases/export", {"form": "csv"}).status_code == 403
-    assertNotContains(browser(desk, "clean1").get("/console/cases"), "/console/cases/export")
+    assert browser("clean1").post("/console/cases/export", {"form": "csv"}).status_code == 403
+    assertNotContains(browser("clean1").get("/console/cases"), "/console/cases/export")
 
 
 def test_a_filter_without_one_value_keeps_the_rest() -> None:

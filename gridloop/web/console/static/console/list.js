@@ -40,29 +40,30 @@ function count() {
   every.indeterminate = picked > 0 && picked < all.length;
 }
 
+const open = (event) => {
+  if (event.target.closest?.("a, button, summary, input")) event.target.click();
+  else rows()[here]?.querySelector("a")?.click();
+};
+const walk = (step) => () => go(step);
+const together = () => document.querySelector(".bulk-bar:not([hidden]) .button.primary")?.click();
+const press = (what) => () => document.querySelector(what)?.click();
+const type = (id) => () => document.getElementById(id)?.focus();
+
 if (document.getElementById("work"))
   keys({
-    j: [() => go(1), "下一件", "next case"],
-    k: [() => go(-1), "上一件", "case before"],
-    Enter: [
-      (event) => {
-        if (event.target.closest?.("a, button, summary, input")) event.target.click();
-        else rows()[here]?.querySelector("a")?.click();
-      },
-      "打开案件",
-      "open the case",
-    ],
+    j: [walk(1), "下一件", "next case"],
+    k: [walk(-1), "上一件", "case before"],
+    Enter: [open, "打开案件", "open the case"],
     x: [pick, "选择或取消", "choose it or not"],
-    a: [() => document.querySelector(".bulk-bar:not([hidden]) .button.primary")?.click(), "一起办理所选", "do the chosen ones together"],
-    n: [() => document.querySelector("#more a")?.click(), "再显示一些", "show more"],
-    "/": [() => document.getElementById("q")?.focus(), "查找", "search"],
+    a: [together, "一起办理所选", "do the chosen ones together"],
+    n: [press("#more a"), "再显示一些", "show more"],
+    "/": [type("q"), "查找", "search"],
   });
-else keys({ "/": [() => document.getElementById("find")?.focus(), "查找", "search"] });
+else keys({ "/": [type("find"), "查找", "search"] });
 
 document.addEventListener("change", (event) => {
   if (event.target.id === "pick-all") for (const box of boxes()) box.checked = event.target.checked;
   if (event.target.matches?.(".pick input")) count();
-  if (event.target.matches?.("input[name=column]")) event.target.closest("details").dataset.open = "1";
 });
 
 document.addEventListener("click", (event) => {
