@@ -17,7 +17,7 @@ class Case(models.Model):
     """One problem on its way through the loop (案件). Only `cases.actions` changes it; every change is an event."""
 
     id = models.BigAutoField(primary_key=True)
-    number = models.CharField(max_length=24, unique=True)
+    number = models.CharField(max_length=24)
     """6 county digits, 8 of the day, 5 or more of the day's sequence. Gridloop design: the standard's was not read."""
     version = models.IntegerField(default=1)
     """Counts the moves. A writer names the version it has seen; another one means that somebody was faster."""
@@ -41,11 +41,11 @@ class Case(models.Model):
     callers = models.IntegerField(default=1)
     """How many reports told of it."""
 
-    unit = models.ForeignKey(Unit, null=True, on_delete=models.PROTECT, related_name="+")
+    unit = models.ForeignKey(Unit, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     """The unit that must handle it (主办); after a return (退单) the unit that returned it, until the next dispatch."""
     person = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     """Who holds the present step."""
-    handled_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    handled_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     """Who handed it back: never the one who checks."""
     route = models.CharField(max_length=60, blank=True, default="")
     why = models.JSONField(null=True)
@@ -92,6 +92,8 @@ class Case(models.Model):
     """A granted appeal: the statistics leave the case out, its facts stay as they are."""
 
     class Meta:
+        # Every step writes every index: a key that nobody looks up by, or by which another index begins, has none.
+        constraints = [models.UniqueConstraint(fields=["number"], name="case_number")]
         indexes = [
             models.Index(
                 fields=["case_type", "cell", "reported_at"],
@@ -116,6 +118,9 @@ class Case(models.Model):
                 condition=ON_ITS_WAY,
             ),
             models.Index(fields=["state", "due_at", "id"], name="case_open_state", condition=ON_ITS_WAY),
+            models.Index(
+                fields=["due_at", "id"], name="case_open_urgent", condition=ON_ITS_WAY & models.Q(urgent=True)
+            ),
             models.Index(fields=["opened_at", "id"], name="case_opened"),
             models.Index(fields=["case_type", "opened_at", "id"], name="case_type_opened"),
             models.Index(fields=["opened_at", "id"], name="case_asked", condition=~models.Q(asked="")),
