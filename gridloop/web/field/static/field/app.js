@@ -309,12 +309,14 @@ async function pictures(bundle) {
   }
   const kept = new Set(await app.store.names());
   for (const name of kept) if (/^(small|large):/.test(name) && !wanted.has(name)) await app.store.remove(name);
+  let failed = 0; // one that is not ready yet must not hold up the others; several in a row are a link that is gone
   for (const name of wanted) {
     if (kept.has(name) || !app.store || app.store.locked) continue;
     try {
       await fetchPicture(name);
+      failed = 0;
     } catch (error) {
-      if (!(error instanceof No)) return;
+      if (!(error instanceof No) && ++failed > 2) return;
     }
   }
 }
