@@ -48,7 +48,7 @@ pictures: install
 	$(BIN)/python tools/pictures.py
 
 reference: install
-	$(BIN)/python tools/reference.py
+	$(BIN)/python -m tools.reference
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,4 +92,4 @@ def unpack() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

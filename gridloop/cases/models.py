@@ -165,7 +165,7 @@ class CoHandling(models.Model):
         ]
 
 
-class Lexemes(models.Field):
+class Lexemes(models.Field):  # type: ignore[type-arg]
     """A `tsvector` written by us: quoted lexemes between blanks (see `rules.lexemes`). Looked up with ``__hold``."""
 
     def db_type(self, connection: Any) -> str:
@@ -173,7 +173,7 @@ class Lexemes(models.Field):
 
 
 @Lexemes.register_lookup
-class Hold(models.Lookup):  # type: ignore[type-arg]
+class Hold(models.Lookup):
     """``field @@ query``: the lexemes hold what a `tsquery`, given as text, asks for."""
 
     lookup_name = "hold"

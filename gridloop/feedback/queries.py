@@ -52,7 +52,7 @@ class Question:
 
 
 def questions_to(report_id: int) -> list[Question]:
-    """All that a reporter was asked after a closing, oldest first. The caller has made sure that it is this reporter."""
+    """All that a reporter was asked after a closing, oldest first. The caller knows that it is this reporter."""
     return [
         Question(token_of(report_id, c.round), c.round, c.asked_at, c.answered_at, c.resolved, c.satisfied, c.comment)
         for c in Callback.objects.filter(report_id=report_id).order_by("round")

@@ -86,7 +86,7 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(
             executable_path=str(program),
             args=FLAGS,
-            env=dict(os.environ) | chromium.environment(program),
+            env={**os.environ, **chromium.environment(program)},
         )
         yield started
         started.close()

@@ -9,7 +9,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.stages.pictures import drawn, saved
 
@@ -37,7 +37,9 @@ def until(page: Page, address: str, sight: str) -> None:
 @pytest.mark.parametrize(("lang", "width"), [("zh", 1440), ("en", 1440)])
 def test_a_newcomer_takes_a_problem_all_the_way_round(walk_in, visitor, assert_fits, snap, lang, width) -> None:
     zh = lang == "zh"
-    say = lambda chinese, english: chinese if zh else english  # noqa: E731 - as short as the thing that it says
+
+    def say(chinese: str, english: str) -> str:
+        return chinese if zh else english
 
     # The resident, on a telephone.
     resident = visitor(lang, 390)
@@ -114,7 +116,8 @@ def test_a_newcomer_takes_a_problem_all_the_way_round(walk_in, visitor, assert_f
     until(resident, link, "#answer form")
     snap(resident, f"tour-7-solved-{lang}", full=True)
     resident.locator("#answer form.answers button").first.click()
-    expect(resident.get_by_text(say("您说：解决了。谢谢。", "You said: solved. Thank you."))).to_be_visible()
+    thanks: Locator = resident.get_by_text(say("您说：解决了。谢谢。", "You said: solved. Thank you."))
+    expect(thanks).to_be_visible()
     assert_fits(resident)
 
     leader = walk_in("district_leader", lang, 1920)

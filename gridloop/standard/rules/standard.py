@@ -252,7 +252,7 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A telephone line that answers at once; `danger` says when it is the right one (``fire``, ``gas`` … or ``any``)."""
+    """A line that answers at once; `danger` says when it is the right one (``fire``, ``gas`` … or ``any``)."""
 
     danger: str
     number: str
