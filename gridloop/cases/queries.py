@@ -297,7 +297,11 @@ def story(events: Sequence[Event], said: Mapping[str, Sentence]) -> list[Told]:
 
     An event of which no table knows is told by its name: nothing that happened is left out.
     """
-    facts = [_facts(event) for event in events]
+    facts: list[dict[str, Any]] = []
+    unit: int | None = None
+    for event in events:  # a move that leaves the unit as it was does not tell of it again
+        unit = event.data.get("set", {}).get("unit_id", unit)
+        facts.append({"unit_id": unit, **_facts(event)})
     people = {f["person"] for f in facts if f.get("person")}
     people |= {int(e.actor[7:]) for e in events if e.actor.startswith("person:")}
     units = {i for f in facts for i in (f.get("unit"), f.get("unit_id"), *f.get("units", ())) if i}

@@ -139,6 +139,7 @@ def test_a_call_becomes_a_case_that_is_returned_sent_again_handled_checked_and_c
     for words in ("结案", "核查通过", "报告处置完成", "签收", "退单", "The lid is not ours", "派给区排水管理所"):
         assert words in story, words
     assert "13800001234" not in intake.content()
+    assert intake.locator(".pair .shot").count() == 2
     assert_accessible(intake)
     snap(intake, "case-closed-zh", full=True)
 

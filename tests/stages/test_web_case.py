@@ -18,7 +18,16 @@ from pytest_django.asserts import assertContains, assertNotContains
 from gridloop.cases.actions import move_cases
 from gridloop.cases.events import CaseEvent
 from gridloop.cases.models import Case
-from gridloop.cases.queries import Possibility, cases_for, clocks, co_units_of, events_of, possible, promised_at
+from gridloop.cases.queries import (
+    Possibility,
+    cases_for,
+    clocks,
+    co_units_of,
+    events_of,
+    possible,
+    promised_at,
+    story,
+)
 from gridloop.cases.rules import CoUnit, Move
 from gridloop.cases.workflow import BY_VERB, STATES
 from gridloop.discover.models import Report
@@ -285,7 +294,7 @@ def test_photographs_are_added_where_the_work_is_handed_back(desk: Desk) -> None
     assertContains(form, "缺少照片")
     for stage in ("before", "after"):
         photo = SimpleUploadedFile("x.jpg", jpeg(stage), "image/jpeg")
-        client.post(address(case, "/evidence"), {"stage": stage, "photo": photo})
+        client.post(address(case, "/evidence"), {"stage": stage, stage: photo})
     assertContains(client.get(address(case, "/verbs/hand_back")), "已有：前1张，后1张")
     assert act(client, case, "hand_back").status_code == 302
     assert Case.objects.get(pk=case.pk).state == "handled"
@@ -418,3 +427,10 @@ def test_a_template_with_mistakes_is_kept_back_with_all_of_them(desk: Desk) -> N
     for words in ("名称为空", "{phone}", "季节只写了一头", "不是日期"):
         assertContains(page, words, status_code=422)
     assert not AnswerTemplate.objects.exists()
+
+
+def test_a_case_that_is_sent_again_to_the_same_unit_says_to_which(desk: Desk) -> None:
+    case = desk.move(desk.move(desk.bring("dispatched"), "return_back"), "dispatch")
+    viewer = desk.here["dispatch"]
+    last = story(events_of(case, viewer), SAID)[-1]
+    assert "派给环卫中心" in last.words.zh

@@ -366,17 +366,18 @@ def presence(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
 def evidence(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
     """Take photographs for a step of the case. What is not a photograph is refused with what to send instead."""
     case = case_of(viewer, number)
-    for file in request.FILES.getlist("photo")[:10]:
+    stage = request.POST.get("stage", "")
+    for file in request.FILES.getlist(stage)[:10]:  # each step has a field of its own: what is sent twice is not mixed
         if (file.size or 0) > MAX_BYTES:
             raise Refused(
                 Sentence(zh="文件超过20MB，请缩小后再传。", en="The file is larger than 20 MB: send a smaller one."),
                 status=413,
                 code="too_large",
             )
-        add_evidence(case_id=case.pk, stage=request.POST.get("stage", ""), content=file.read(), viewer=viewer)
+        add_evidence(case_id=case.pk, stage=stage, content=file.read(), viewer=viewer)
     if not is_fragment(request):
         return HttpResponseRedirect(f"/console/cases/{case.number}")
-    pictures = [p for p in pictures_of([case.pk], viewer).get(case.pk, []) if p.stage == request.POST.get("stage")]
+    pictures = [p for p in pictures_of([case.pk], viewer).get(case.pk, []) if p.stage == stage]
     return show(request, "console/_added.html", {"pictures": pictures, "case": case})
 
 
