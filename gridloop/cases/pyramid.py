@@ -320,7 +320,10 @@ def warmth(
     """Cases opened in the filter's period, by day of the district: (lon, lat, how many) of squares. One statement."""
     level = min(max(level_of(zoom), 14), 18)
     rows = _in(chosen(viewer, wanted, now=now), box, near=False).order_by()
-    inner, params = rows.values("lon", "lat", "opened_at").query.sql_with_params()
+    try:
+        inner, params = rows.values("lon", "lat", "opened_at").query.sql_with_params()
+    except EmptyResultSet:  # who sees no case
+        return {}
     sql = (
         "SELECT ((v.opened_at AT TIME ZONE %s)::date)::text, gridloop_map_x(v.lon, %s), gridloop_map_y(v.lat, %s), "  # noqa: S608
         f"count(*) FROM ({inner}) AS v GROUP BY 1, 2, 3 ORDER BY 1"

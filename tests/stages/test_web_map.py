@@ -232,6 +232,9 @@ def test_warmth_counts_by_day_of_the_district_what_was_opened(desk: Desk) -> Non
     days = pyramid.warmth(
         SYSTEM, EVERYWHERE, 12, CaseFilter(since=today, until=today), now=clock.now(), zone="Asia/Shanghai"
     )
+    nobody = Viewer("person", 0)
+    period = CaseFilter(since=today, until=today)
+    assert pyramid.warmth(nobody, EVERYWHERE, 12, period, now=clock.now(), zone="Asia/Shanghai") == {}
     assert {day: sum(n for _, _, n in squares) for day, squares in days.items()} == {today.isoformat(): 12}
 
 
