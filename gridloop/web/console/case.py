@@ -109,6 +109,7 @@ def page(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
             "done": request.GET.get("done", ""),
             "moment_now": now,
             "perms_reveal": viewer.may("reveal_contact"),
+            "may_publish": viewer.may("publish_picture"),
         },
     )
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, register_converter
 
-from gridloop.web.console import bulk, case, dispatching, export, home, intake, lists, saved, templating, triage, verbs
+from gridloop.web.console import (
+    bulk,
+    case,
+    dispatching,
+    export,
+    home,
+    intake,
+    lists,
+    publishing,
+    saved,
+    templating,
+    triage,
+    verbs,
+)
 
 
 class CaseNumber:
@@ -39,6 +52,7 @@ urlpatterns: list[URLPattern] = [
     path("cases/<case:number>/evidence", case.evidence),
     path("cases/<case:number>/answers", verbs.answers),
     path("cases/<case:number>/verbs/<slug:verb>", verbs.verb),
+    path("evidence/<int:evidence_id>/public", publishing.page),
     path("evidence/<int:evidence_id>/<slug:size>", case.picture),
     path("units", verbs.units),
     path("people", verbs.people),
