@@ -438,8 +438,37 @@ def _where(wanted: CaseFilter, viewer: Viewer, now: datetime, units: Mapping[str
     if wanted.reopened:
         where &= Q(reopened__gt=0)
     if wanted.q:
-        where &= Q(words__lexemes__hold=lexemes_asked(wanted.q))
+        rare = _rare(lexemes_asked(wanted.q))
+        where &= Q(words__lexemes__hold=lexemes_asked(wanted.q)) if rare is None else Q(pk__in=rare)
     return where
+
+
+RARE = 2_000
+"""Up to so many cases that hold some words are named by their keys."""
+SAMPLE, OFTEN = 4_000, 8
+"""Words that so many of the newest cases hold so often are frequent: a list from the newest on soon has its page."""
+
+
+def _rare(lexemes: str) -> list[int] | None:
+    """The cases that hold the words, if they are few; None if they are many.
+
+    PostgreSQL takes words of which it knows nothing for frequent, and would look through all cases from the newest on.
+    Sorting by an expression that no index has makes it ask the index of words.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT lexemes FROM cases_casewords ORDER BY case_id DESC LIMIT %s) AS newest "
+            "WHERE lexemes @@ %s::tsquery",
+            [SAMPLE, lexemes],
+        )
+        if cursor.fetchone()[0] >= OFTEN:
+            return None
+        cursor.execute(
+            "SELECT case_id FROM cases_casewords WHERE lexemes @@ %s::tsquery ORDER BY case_id + 0 DESC LIMIT %s",
+            [lexemes, RARE + 1],
+        )
+        found = [key for (key,) in cursor.fetchall()]
+    return found if len(found) <= RARE else None
 
 
 def _units(filters: Iterable[CaseFilter]) -> dict[str, int]:
