@@ -217,6 +217,11 @@ def picture_headers(file: Path, name: str) -> dict[str, str]:
     }
 
 
+def notes_of(case_id: int, viewer: Viewer) -> list[Evidence]:
+    """The spoken notes of a case that the viewer may see, oldest first."""
+    return list(evidence_for(viewer).filter(case_id=case_id, stage=Evidence.Stage.NOTE).order_by("id"))
+
+
 def spoken_note(viewer: Viewer, evidence_id: int) -> tuple[bytes, str]:
     """A spoken note that this viewer may hear, and its media type. Raises `Refused` (404)."""
     row = evidence_for(viewer).filter(id=evidence_id, stage=Evidence.Stage.NOTE).first()

@@ -291,11 +291,11 @@ def test_photographs_are_added_where_the_work_is_handed_back(desk: Desk) -> None
     case = desk.bring("handling")
     client = browser("clean1")
     form = client.get(address(case, "/verbs/hand_back"))
-    assertContains(form, "缺少照片")
+    assertContains(form, "要求前")
     for stage in ("before", "after"):
         photo = SimpleUploadedFile("x.jpg", jpeg(stage), "image/jpeg")
         client.post(address(case, "/evidence"), {"stage": stage, stage: photo})
-    assertContains(client.get(address(case, "/verbs/hand_back")), "已有：前1张，后1张")
+    assertContains(client.get(address(case, "/verbs/hand_back")), "已有前1张、后1张")
     assert act(client, case, "hand_back").status_code == 302
     assert Case.objects.get(pk=case.pk).state == "handled"
 

@@ -30,7 +30,7 @@ from gridloop.dispatch.rules import CLOCKS
 from gridloop.feedback.events import SAID as OF_FEEDBACK
 from gridloop.handle.actions import add_evidence
 from gridloop.handle.events import SAID as OF_HANDLE
-from gridloop.handle.queries import picture_headers, pictures_of, served_file, thumbnail_file
+from gridloop.handle.queries import notes_of, picture_headers, pictures_of, served_file, spoken_note, thumbnail_file
 from gridloop.handle.rules import MAX_BYTES
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused, not_found
@@ -97,13 +97,14 @@ def page(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
             "before": before,
             "after": after,
             "checked": [p for p in pictures if p.stage == "check"],
+            "notes": notes_of(case.pk, viewer),
             "asks_pictures": case_type.evidence,
             "reporters": reporters(case, viewer),
             "min_reason": MIN_REASON,
             "can": [v for v in verbs if v.why_not is None],
             "cannot": [v for v in verbs if v.why_not is not None and v.here],
             "later": [v for v in verbs if v.why_not is not None and not v.here],
-            "main": main_verb(verbs),
+            "main": main_verb(verbs, case),
             "mark": json.dumps([[case.lon, case.lat, case.number]]),
             "present": present_at(case.pk, viewer=viewer, at=now),
             "done": request.GET.get("done", ""),
@@ -294,10 +295,11 @@ LEADING = (
 """The verbs that carry a case on its way, in whose order the first possible one is the one that is meant."""
 
 
-def main_verb(verbs: Sequence[Possibility]) -> Possibility | None:
-    """The verb that most likely brought the viewer here."""
+def main_verb(verbs: Sequence[Possibility], case: Case) -> Possibility | None:
+    """The verb that most likely brought the viewer here. Who only may grant something grants what was asked for."""
     can = {v.verb: v for v in reversed(verbs) if v.why_not is None}
-    return next((can[verb] for verb in LEADING if verb in can), None)
+    granting = {"extend", "suspend"} - {case.asked}
+    return next((can[verb] for verb in LEADING if verb in can and verb not in granting), None)
 
 
 # --- who told of it --------------------------------------------------------------------------------------------------
@@ -378,8 +380,28 @@ def evidence(request: HttpRequest, viewer: Viewer, number: str) -> HttpResponse:
         add_evidence(case_id=case.pk, stage=stage, content=file.read(), viewer=viewer)
     if not is_fragment(request):
         return HttpResponseRedirect(f"/console/cases/{case.number}")
-    pictures = [p for p in pictures_of([case.pk], viewer).get(case.pk, []) if p.stage == stage]
-    return show(request, "console/_added.html", {"pictures": pictures, "case": case})
+    every = pictures_of([case.pk], viewer).get(case.pk, [])
+    return show(
+        request,
+        "console/_added.html",
+        {
+            "pictures": [p for p in every if p.stage == stage],
+            "photos": (sum(p.stage in BEFORE for p in every), sum(p.stage == "after" for p in every)),
+            "needs": standard_queries.release(case.pack_release_id).case_type(case.case_type).evidence,
+        },
+    )
+
+
+@require_GET
+@staff
+def note(request: HttpRequest, viewer: Viewer, evidence_id: int) -> HttpResponse:
+    """A spoken note, to be heard or kept; never anything that the browser might run."""
+    sound, media_type = spoken_note(viewer, evidence_id)
+    response = HttpResponse(sound, content_type=media_type)
+    response["Content-Disposition"] = f'attachment; filename="note-{evidence_id}"'
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 @require_GET

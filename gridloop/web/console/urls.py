@@ -53,6 +53,7 @@ urlpatterns: list[URLPattern] = [
     path("cases/<case:number>/answers", verbs.answers),
     path("cases/<case:number>/verbs/<slug:verb>", verbs.verb),
     path("evidence/<int:evidence_id>/public", publishing.page),
+    path("evidence/<int:evidence_id>/note", case.note),
     path("evidence/<int:evidence_id>/<slug:size>", case.picture),
     path("units", verbs.units),
     path("people", verbs.people),

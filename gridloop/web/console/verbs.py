@@ -140,6 +140,7 @@ def _form(
         "version": said.get("version") or case.version,
         "back": said.get("back", ""),
         "photos": photos,
+        "needs": case_type.evidence,
         "parts": [p for p in parts if p.unit_id in chosen.parts],
         **_choices(case, case_type, chosen, viewer, said, now),
     }

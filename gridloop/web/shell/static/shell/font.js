@@ -10,7 +10,7 @@ function drawn(character) {
   return brush.getImageData(0, 0, 24, 24).data.join();
 }
 
-if (drawn("国") === drawn("街")) {
+if (drawn("\u56fd") === drawn("\u8857")) {
   const sheet = document.createElement("link");
   sheet.rel = "stylesheet";
   sheet.href = new URL("../vendor/noto/noto.css", import.meta.url).href;
