@@ -24,7 +24,6 @@ FILES = {
     "maplibre-gl.mjs": "maplibre-gl/dist/maplibre-gl.mjs",
     "maplibre-gl-worker.mjs": "maplibre-gl/dist/maplibre-gl-worker.mjs",
     "maplibre-gl.css": "maplibre-gl/dist/maplibre-gl.css",
-    "echarts.mjs": "echarts/dist/echarts.esm.min.mjs",
     "idb.js": "idb/build/index.js",
     "pmtiles.js": "pmtiles/dist/pmtiles.js",
 }

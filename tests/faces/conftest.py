@@ -45,6 +45,7 @@ HARMLESS = re.compile(r"Failed to load resource: (the server responded with a st
 Language = Literal["zh", "en"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of screens run in one process: they share one demonstration."""
     for item in items:
@@ -82,6 +83,8 @@ def browser() -> Iterator[Browser]:
     program = chromium.find()
     if program is None:
         pytest.skip("there is no Chromium on this machine (make test fetches it where apt-get is)")
+    # Playwright keeps an event loop in this thread, which Django takes for a reason not to ask its database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=str(program),

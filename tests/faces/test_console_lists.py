@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tests.faces.looking import wait_until
+
 
 def rows(page: Any) -> Any:
     return page.locator("table.list tbody tr[data-href]")
@@ -40,7 +42,7 @@ def test_a_desk_narrows_walks_chooses_and_keeps_a_list(
     settled(page)
     assert page.locator(".chips .chip").count() == 1
     page.locator(".chips .chip").click()
-    page.wait_for_function("!location.search.includes('q=')")
+    wait_until(page, "!location.search.includes('q=')")
     settled(page)
 
     # Open menus are as accessible as closed ones.

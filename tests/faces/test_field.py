@@ -63,6 +63,7 @@ def report_waste(page: Page, *, fixed: bool = False) -> None:
         page.get_by_role("button", name="拍处置后").click()
         page.locator(".shutter").click()
     page.get_by_role("button", name="上报", exact=True).click()
+    expect(page).not_to_have_url(re.compile("#/report"))  # it goes on by itself once the report is kept
 
 
 def states(page: Page) -> list[str]:

@@ -24,7 +24,7 @@ from gridloop.evaluate.queries import rates
 from gridloop.feedback.actions import answer, token_of
 from gridloop.feedback.models import Callback
 from gridloop.handle.actions import add_evidence, hand_back, self_handle
-from gridloop.handle.queries import folder, served_file, unlike_its_record
+from gridloop.handle.queries import folder, original_bytes, served_file, unlike_its_record
 from gridloop.kernel import clock
 from gridloop.kernel.errors import Refused
 from gridloop.kernel.events import stuck
@@ -82,7 +82,8 @@ def test_one_report_goes_all_the_way_and_back_and_is_counted(here: District) -> 
         row = add_evidence(case_id=case.id, stage="before", content=photograph, viewer=here["street"])
         here.drain()
         assert b"TestCamera" in photograph
-        assert (folder() / row.original).read_bytes() == photograph
+        assert original_bytes(row) == photograph
+        assert b"TestCamera" not in (folder() / row.original).read_bytes(), "originals are sealed"
         assert hashlib.sha256(photograph).hexdigest() == row.sha256
         assert b"TestCamera" not in served_file(here["street"], row.id).read_bytes()
         move = Move(case_id=case.id, verb="hand_back", version=case.version)
