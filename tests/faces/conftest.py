@@ -75,7 +75,8 @@ def demo() -> Iterator[Demo]:
     with suppress(subprocess.TimeoutExpired):
         process.wait(30)
     deployment.clear()
-    shutil.rmtree(folder, ignore_errors=True)
+    if not os.environ.get("FACES_KEEP"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
