@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --no-header --quiet
 # Tests run in two processes; PYTEST_ARGS="tests/unit -n 0" runs a part of them.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+PYTEST_ARGS ?= -n 2 --ignore=tests/faces
 
 .PHONY: help install demo test lint bench lock reference pictures clean
 
@@ -29,8 +29,9 @@ lint: install
 	$(BIN)/gridloop packs check
 
 test: lint
-	$(BIN)/python tools/chromium.py
 	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/python tools/chromium.py
+	$(BIN)/pytest -n 0 tests/faces
 
 bench: install
 	@set -e; for name in $$(cd bench && ls *.py | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p'); do \

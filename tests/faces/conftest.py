@@ -45,16 +45,14 @@ HARMLESS = re.compile(r"Failed to load resource: (the server responded with a st
 Language = Literal["zh", "en"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of screens run in one process: they share one demonstration.
+    """The tests of screens run in one process (make test): they share one demonstration.
 
     A browser, three servers and a database on two busy cores miss a patient wait now and then: a failed story is told
     once more from its beginning, and the summary counts it.
     """
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("faces"))
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
 
 
