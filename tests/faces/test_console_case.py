@@ -89,7 +89,7 @@ def test_a_call_becomes_a_case_that_is_returned_sent_again_handled_checked_and_c
     handler.wait_for_selector("dialog.verb", state="detached")
     handler.keyboard.press("Enter")
     handler.wait_for_selector("dialog.verb[open]")
-    assert handler.locator("dialog.verb textarea").input_value() == "The lid is not ours"
+    wait_until(handler, "document.querySelector('dialog.verb textarea').value === 'The lid is not ours'")
     assert_accessible(handler)
     assert_english(handler)
     finished(handler, "return")
