@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -76,7 +77,8 @@ def kill_everything(cluster: Cluster) -> None:
     """As `kill -9` of everything: no process of the server gets to tidy up."""
     while pids := cluster._processes():
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it went with its postmaster
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
 
 
